@@ -1,0 +1,79 @@
+"""Command line: `python -m detector run`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from detector import artifact, settings
+from detector.command import ended, exit_codes_text
+from detector.errors import INTERRUPTED
+from detector.service import Service
+
+PREFIX = "DETECTOR_"
+log = logging.getLogger("detector")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code."""
+    return ended(lambda: _run(vars(parser().parse_args(argv))))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, with every setting."""
+    top = argparse.ArgumentParser(
+        prog="python -m detector",
+        description="Scores the rows of a Kafka topic with a trained model and publishes alerts.",
+        epilog=exit_codes_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="consume, score, alert",
+        description="Joins the group, scores rows, publishes alerts and dead letters with the offsets they come from.\n"
+        "Each setting may also stand in the TOML file or, as shown in brackets, in the environment; "
+        "a flag wins over the environment, and that over the file.",
+        epilog=exit_codes_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    settings.add_flags(run, settings.Settings, PREFIX)
+    return top
+
+
+def _run(flags: dict[str, Any]) -> int:
+    chosen = settings.load(settings.Settings, flags, PREFIX)
+    logging.basicConfig(
+        level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    service = Service(chosen, artifact.load(chosen.model))
+    received: set[int] = set()
+
+    def stop(number: int, frame: object) -> None:
+        received.add(number)
+        service.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    log.info(
+        "started model=%s version=%s sha256=%s threshold=%.9g method=%s metrics=%s",
+        service.artifact.name.name,
+        service.artifact.name.version,
+        service.artifact.name.sha256[:12],
+        service.line.calibrated.value,
+        service.line.running.text if service.line.running else service.line.calibrated.method,
+        service.endpoint.address,
+    )
+    service.run()
+    log.info("stopped")
+    return INTERRUPTED if signal.SIGINT in received else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

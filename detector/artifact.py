@@ -1,0 +1,186 @@
+"""The directory that a training run leaves and a detector serves: written whole or not at all, verified on load."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.alerts import ModelName
+from detector.errors import ModelRefused
+from detector.model import Model
+from detector.schema import Schema
+from detector.statistics import Summary
+from detector.threshold import RUNNING, Line, Threshold, calibrate, parse
+
+FORMAT = 1
+MANIFEST, GRAPH, KERAS, REFERENCE = "manifest.json", "model.tflite", "model.keras", "reference.npz"
+FILES = (GRAPH, KERAS, REFERENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A trained model with all that is needed to serve it.
+
+    calibration: summary of the scores of held-out normal rows; `threshold` was found in them.
+    reference: arrays of reference.npz: `calibration_scores` (sorted float32) and the binned features for drift.
+    manifest: all of manifest.json, for people.
+    """
+
+    path: Path
+    name: ModelName
+    schema: Schema
+    threshold: Threshold
+    calibration: Summary
+    manifest: Mapping[str, Any]
+    reference: Mapping[str, NDArray[Any]]
+    graph: bytes
+
+    def model(self) -> Model:
+        """The served network."""
+        return Model(self.graph, len(self.schema.features))
+
+    def line(self, override: str = "") -> Line:
+        """The artifact's threshold, or another method found in the same calibration scores."""
+        if not override:
+            return Line(self.threshold)
+        spec = parse(override)
+        if spec.kind == RUNNING:
+            return Line(self.threshold, spec)
+        return Line(calibrate(spec, self.reference["calibration_scores"]))
+
+
+def load(path: Path) -> Artifact:
+    """Reads and verifies an artifact; ModelRefused names the file and what is wrong with it."""
+    manifest = _manifest(path)
+    contents = {name: _verified(path / name, digest) for name, digest in manifest["files"].items()}
+    try:
+        return Artifact(
+            path=path,
+            name=ModelName(manifest["name"], manifest["version"], manifest["files"][GRAPH]),
+            schema=Schema.from_dict(manifest["schema"]),
+            threshold=Threshold(**manifest["threshold"]),
+            calibration=Summary(**manifest["calibration"]),
+            manifest=manifest,
+            reference=_arrays(contents[REFERENCE]),
+            graph=contents[GRAPH],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRefused(f"model {path / MANIFEST}: {error} is not as this version writes it") from error
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise ModelRefused(f"model {path}: no such directory; `python -m trainer fit` makes one")
+    try:
+        raw = (path / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
+        sealed = manifest["sha256"]
+    except OSError as error:
+        raise ModelRefused(f"model {path / MANIFEST}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelRefused(f"model {path / MANIFEST}: not a manifest ({error})") from error
+    if manifest.get("format") != FORMAT:
+        raise ModelRefused(f"model {path / MANIFEST}: format {manifest.get('format')!r}, this version reads {FORMAT}")
+    if sealed != _seal(manifest) or raw != _dump(manifest):
+        raise ModelRefused(f"model {path / MANIFEST}: altered since it was written (its sha256 does not match)")
+    if set(manifest["files"]) != set(FILES):
+        raise ModelRefused(f"model {path / MANIFEST}: lists {sorted(manifest['files'])}, {sorted(FILES)} wanted")
+    return dict(manifest)
+
+
+def _verified(path: Path, digest: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelRefused(f"model file {path}: {error.strerror or error}") from error
+    if sha256(content) != digest:
+        raise ModelRefused(f"model file {path}: sha256 {sha256(content)[:12]}..., the manifest has {digest[:12]}...")
+    return content
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def sha256(content: bytes) -> str:
+    """The checksum of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    return sha256(_dump({key: value for key, value in manifest.items() if key != "sha256"}))
+
+
+def _dump(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def write(path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes an artifact beside its place and moves it there: a reader sees the old one, or the new one, whole."""
+    with _in_place_of(path) as staging:
+        for name in FILES:
+            _write_file(staging / name, files[name])
+        sealed = {**manifest, "format": FORMAT, "files": {name: sha256(files[name]) for name in FILES}}
+        _write_file(staging / MANIFEST, _dump({**sealed, "sha256": _seal(sealed)}))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Raises FileExistsError where `path` holds something that is no artifact: it would be lost."""
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / MANIFEST).is_file())):
+        raise FileExistsError(f"{path} exists and is no artifact; it is left as it is")
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    refuse_to_replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        _move(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move(staging: Path, path: Path) -> None:
+    """One rename; two where an older artifact stands there, the first taken back if the second fails."""
+    if not path.exists():
+        staging.rename(path)
+        return
+    retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    path.rename(retired / path.name)
+    try:
+        staging.rename(path)
+    except OSError:
+        (retired / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(retired)
+
+
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as .npz bytes, the same bytes for the same arrays."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **dict(sorted(arrays.items())))
+    return buffer.getvalue()

@@ -1,0 +1,65 @@
+"""What ends a command: one line for the person, one exit code for the script."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Failure(Exception):
+    """Something failed at run time that no retry here can mend."""
+
+    code: ClassVar[int] = 1
+    meaning: ClassVar[str] = "something failed at run time: a child process, a row the broker refused, a full disk"
+
+
+class UsageError(Failure):
+    code = 2
+    meaning = "a setting or argument is wrong"
+
+
+class ModelRefused(Failure):
+    code = 3
+    meaning = "the model directory is missing, damaged, altered, or made for other features"
+
+
+class BrokerUnavailable(Failure):
+    code = 4
+    meaning = "no broker answers, or it refuses the credentials"
+
+
+class TopicMissing(Failure):
+    code = 5
+    meaning = "a topic does not exist"
+
+
+class PortInUse(Failure):
+    code = 6
+    meaning = "the port for metrics is in use"
+
+
+class Fenced(Failure):
+    code = 7
+    meaning = "another process runs under the same instance name and took over"
+
+
+class DataRefused(Failure):
+    code = 8
+    meaning = "a data file is missing, unreadable, or lacks what was asked of it"
+
+
+FAILURES: tuple[type[Failure], ...] = (
+    Failure,
+    UsageError,
+    ModelRefused,
+    BrokerUnavailable,
+    TopicMissing,
+    PortInUse,
+    Fenced,
+    DataRefused,
+)
+INTERRUPTED = 130
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    **{failure.code: failure.meaning for failure in FAILURES},
+    INTERRUPTED: "interrupted by the person (Ctrl-C), after a clean stop",
+}

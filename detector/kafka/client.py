@@ -1,0 +1,137 @@
+"""What every client shares: properties, errors in our own words, topics."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+
+from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
+
+CONNECT_SECONDS = float(os.environ.get("DETECTOR_CONNECT_SECONDS", "10"))
+"""How long a broker may take to answer for the first time."""
+
+log = logging.getLogger("detector.kafka")
+Properties = Mapping[str, str | int | float | bool]
+
+OURS = {
+    "bootstrap.servers": "--bootstrap-servers",
+    "group.id": "--group",
+    "transactional.id": "--instance",
+    "enable.auto.commit": "nothing: offsets commit with the alerts",
+    "enable.auto.offset.store": "nothing: offsets commit with the alerts",
+    "enable.partition.eof": "nothing: the end of a topic is told by it",
+    "isolation.level": "nothing: rows of open or aborted transactions are no rows",
+    "enable.idempotence": "nothing: a retry must not double a record",
+}
+"""librdkafka properties that the promises stand on, and what sets them instead."""
+
+UNAVAILABLE = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+MISSING = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+}
+FENCED = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+}
+MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
+
+
+def failure(error: KafkaError, doing: str) -> Failure:
+    """The client's error in our words: every code maps to one kind of Failure."""
+    kinds: list[tuple[set[int], type[Failure]]] = [
+        (FENCED, Fenced),
+        (UNAVAILABLE, BrokerUnavailable),
+        (MISSING, TopicMissing),
+        (MISUSED, UsageError),
+    ]
+    kind = next((kind for codes, kind in kinds if error.code() in codes), Failure)
+    return kind(f"{doing}: {error.str()} ({error.name()})")
+
+
+@contextmanager
+def told(doing: str) -> Iterator[None]:
+    """Maps what the client raises, once."""
+    try:
+        yield
+    except KafkaException as error:
+        raise failure(error.args[0], doing) from error
+
+
+def connect(bootstrap_servers: str, given: Properties) -> AdminClient:
+    """An admin client whose broker has answered; BrokerUnavailable after CONNECT_SECONDS."""
+    doing = f"bootstrap_servers {bootstrap_servers!r}: no broker answered within {CONNECT_SECONDS:g} s"
+    with told(doing):
+        admin = AdminClient(common(bootstrap_servers, given))
+        admin.list_topics(timeout=CONNECT_SECONDS)
+    return admin
+
+
+def common(bootstrap_servers: str, given: Properties) -> dict[str, Any]:
+    """Properties that every client starts from; what the person gave comes last."""
+    for name in given:
+        if name in OURS:
+            raise UsageError(f"kafka property {name!r} cannot be set here; use {OURS[name]}")
+    debugging = log.isEnabledFor(logging.DEBUG)
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "client.id": "streaming-fraud-detector",
+        "log_level": 7 if debugging else 0,  # what matters reaches us by error_cb and exceptions, as one line
+        "error_cb": _on_error,
+        **given,
+    }
+
+
+def _on_error(error: KafkaError) -> None:
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        log.warning("broker_unavailable detail=%r doing=%r", error.str(), "waiting for it to come back")
+
+
+def check_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """Partitions of each topic; TopicMissing names the ones that do not exist."""
+    with told("listing topics"):
+        found = admin.list_topics(timeout=CONNECT_SECONDS).topics
+    if missing := [topic for topic in topics if topic not in found or not found[topic].partitions]:
+        raise TopicMissing(f"topic {', '.join(map(repr, missing))} does not exist; make it first, or name another")
+    return {topic: len(found[topic].partitions) for topic in topics}
+
+
+def created(admin: AdminClient, topics: Sequence[str], partitions: int) -> list[str]:
+    """Makes the topics that do not exist yet, with the broker's default replication; the names of those made."""
+    with told("making topics"):
+        existing = admin.list_topics(timeout=CONNECT_SECONDS).topics
+        new = [NewTopic(topic, num_partitions=partitions) for topic in topics if topic not in existing]
+        for future in admin.create_topics(new).values() if new else ():
+            future.result(CONNECT_SECONDS)
+    return [topic.topic for topic in new]
+
+
+def topic_limit(admin: AdminClient, topic: str) -> int | None:
+    """The longest record batch a topic takes, bytes; None where the broker does not say (an ACL may forbid it)."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        found = admin.describe_configs([resource], request_timeout=CONNECT_SECONDS)[resource].result(CONNECT_SECONDS)
+        return int(found["max.message.bytes"].value)
+    except (KafkaException, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,289 @@
+"""Messages in: a member's share of the input, the log read back, topics read by tools."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from detector.errors import BrokerUnavailable
+from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, common, failure, told
+from detector.rows import Message
+
+log = logging.getLogger("detector.kafka")
+
+ANSWER_SECONDS = 60.0
+"""How long a broker may take over offsets: those of a group wait for its open transactions, 10 s at most."""
+
+ASK_SECONDS = 0.5
+"""How often a member that is done asks whether the others are."""
+
+CONSUMER: dict[str, Any] = {
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",  # who stays keeps its partitions, and their windows
+    "session.timeout.ms": 10_000,  # a member that dies is missed for so long; the default is 45 s
+    # The default of 1000 ms is slept each time the local queue has been full: small rows then come ten times slower.
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 1_000_000,
+    "queued.max.messages.kbytes": 32_768,  # this bounds the memory
+}
+FIXED: dict[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "isolation.level": "read_committed",
+}
+
+Positions = Mapping[int, int]
+"""By partition, the offset of the next message."""
+
+
+class Input:
+    """This member's share of the input topic.
+
+    assigned: called with the positions of partitions that come, or are rewound, before their first message is read.
+    revoked: called with partitions that go. Both are called inside `poll` and `rewind` alone.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        given: Properties,
+        topic: str,
+        group: str,
+        assigned: Callable[[Positions], None],
+        revoked: Callable[[Sequence[int]], None],
+    ) -> None:
+        self.topic = topic
+        self.joined = False
+        self._assigned, self._revoked = assigned, revoked
+        self._positions: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
+        self._asked = 0.0
+        properties = {**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": group}
+        eager = properties["partition.assignment.strategy"] != "cooperative-sticky"
+        self._eager = eager and properties.get("group.protocol") != "consumer"
+        self._from_end = properties["auto.offset.reset"] in ("latest", "end", "largest")
+        with told("consumer"):
+            self._consumer = Consumer(properties)
+            self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+
+    def poll(self, most: int, linger: float, wait: float) -> list[Message]:
+        """Up to `most` messages: waits for the first `wait` seconds, for the others `linger` more.
+
+        What is returned counts as read: it is committed by the next commit, or read again after `rewind`.
+        """
+        with told("polling"):
+            first = self._consumer.poll(wait)
+            if first is None:
+                return []
+            found: list[Any] = [first, *(self._consumer.consume(most - 1, linger) if most > 1 else ())]
+        messages = [message for message in found if message.error() is None]
+        if len(messages) != len(found):
+            self._take_events([message for message in found if message.error() is not None])
+        messages = self._without_stale(messages)
+        self._positions |= {message.partition(): message.offset() + 1 for message in messages}
+        return messages
+
+    def _take_events(self, events: list[Any]) -> None:
+        """The end of a partition moves its position past control records; the rest are errors."""
+        for event in events:
+            error, partition = event.error(), event.partition()
+            if error.code() == KafkaError._PARTITION_EOF:
+                if partition in self._positions:
+                    self._positions[partition] = max(self._positions[partition], event.offset())
+            elif error.fatal() or error.code() in MISSING:
+                raise failure(error, f"topic {self.topic!r}")
+            else:
+                log.warning("consume_error error=%s detail=%r", error.name(), error.str())
+
+    def _without_stale(self, messages: list[Any]) -> list[Any]:
+        """Drops what was fetched before a rebalance or rewind took the partition elsewhere."""
+        first = {message.partition(): message.offset() for message in reversed(messages)}
+        here = self._positions
+        if all(partition in here and offset >= here[partition] for partition, offset in first.items()):
+            return messages
+        return [m for m in messages if m.partition() in here and m.offset() >= here[m.partition()]]
+
+    def positions(self) -> Positions:
+        """Where this member is in its partitions."""
+        return self._positions
+
+    def uncommitted(self) -> list[TopicPartition]:
+        """Positions that moved since the last commit."""
+        moved = {p: at for p, at in self._positions.items() if self._committed.get(p) != at}
+        return [TopicPartition(self.topic, partition, offset) for partition, offset in moved.items()]
+
+    def metadata(self) -> Any:
+        """The group's generation, which fences a member that was taken out of it (KIP-447)."""
+        return self._consumer.consumer_group_metadata()
+
+    def committed(self) -> None:
+        """The positions have been committed (in a transaction)."""
+        self._committed = dict(self._positions)
+
+    def commit(self) -> None:
+        """Commits the positions outside a transaction."""
+        if offsets := self.uncommitted():
+            with told("committing offsets"):
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+        self.committed()
+
+    def rewind(self) -> None:
+        """Back to the committed offsets: those in memory have moved, and after an abort the batch would be lost."""
+        starts = self._starts(list(self._positions))
+        with told("rewinding"):
+            for partition, offset in starts.items():
+                self._consumer.seek(TopicPartition(self.topic, partition, offset))
+        self._enter(starts)
+
+    def lags(self) -> Positions:
+        """By partition, the messages between this member and the end, as far as the client knows without asking."""
+        lags = {}
+        for partition, position in self._positions.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            if high >= 0:
+                lags[partition] = max(high - position, 0)
+        return lags
+
+    def ends(self) -> dict[int, int]:
+        """By partition of the whole topic, the end that readers of committed messages can reach now."""
+        with told(f"topic {self.topic!r}"):
+            partitions = self._consumer.list_topics(self.topic, timeout=ANSWER_SECONDS).topics[self.topic].partitions
+            return {partition: self._watermarks(partition)[1] for partition in partitions}
+
+    def group_reached(self, ends: Positions) -> bool:
+        """Whether every partition of the topic has been processed and committed up to its end, by whichever member."""
+        here = self._positions
+        if any(position < ends.get(partition, 0) for partition, position in here.items()) or self.uncommitted():
+            return False
+        elsewhere = [partition for partition in ends if partition not in here]
+        if elsewhere and time.monotonic() - self._asked < ASK_SECONDS:
+            return False
+        self._asked = time.monotonic()
+        return all(position >= ends[partition] for partition, position in self._starts(elsewhere).items())
+
+    def _starts(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Where to begin: the committed offset, or the topic's start (end) where none is, or it has expired."""
+        if not partitions:
+            return {}
+        with told("reading committed offsets"):
+            wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+            found: list[Any] = self._consumer.committed(wanted, timeout=ANSWER_SECONDS)
+            return {one.partition: self._start(one.partition, one.offset) for one in found}
+
+    def _start(self, partition: int, committed: int) -> int:
+        low, high = self._watermarks(partition)
+        if committed < 0:
+            return high if self._from_end else low
+        if committed < low:
+            log.error(
+                "rows_expired partition=%d from=%d to=%d: retention was shorter than the lag", partition, committed, low
+            )
+        return max(committed, low)
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_SECONDS)
+        return int(low), int(high)
+
+    def low(self, partition: int) -> int:
+        """The first offset that the log still has."""
+        with told(f"topic {self.topic!r}"):
+            return self._watermarks(partition)[0]
+
+    def _enter(self, starts: Positions) -> None:
+        self._positions |= starts
+        self._committed |= starts
+        self._assigned(starts)
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        starts = self._starts([one.partition for one in partitions])
+        assignment = [TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()]
+        (consumer.assign if self._eager else consumer.incremental_assign)(assignment)
+        self._enter(starts)
+        self.joined = True
+        log.info("partitions_assigned partitions=%s", sorted(starts))
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = [one.partition for one in partitions]
+        for partition in gone:
+            self._positions.pop(partition, None)
+            self._committed.pop(partition, None)
+        self._revoked(gone)
+        log.info("partitions_revoked partitions=%s", sorted(gone))
+
+    def close(self) -> None:
+        """Leaves the group, so that its partitions move on at once."""
+        self._consumer.close()
+
+
+class Reader:
+    """Reads topics outside any group: the log read back, the demo's view, the tests' oracle. Read_committed."""
+
+    def __init__(self, bootstrap_servers: str, given: Properties) -> None:
+        self._consumer = Consumer({**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": "unused"})
+
+    def follow(self, topics: Sequence[str]) -> None:
+        """Begins at the start of every partition of the topics."""
+        with told("following topics"):
+            found = self._consumer.list_topics(timeout=CONNECT_SECONDS).topics
+            places = [TopicPartition(topic, p, OFFSET_BEGINNING) for topic in topics for p in found[topic].partitions]
+            self._consumer.assign(places)
+
+    def take(self, most: int, seconds: float) -> list[Message]:
+        """Messages that arrived, up to `most`, waiting no longer than told."""
+        with told("reading"):
+            found: list[Any] = self._consumer.consume(most, seconds)
+        return [message for message in found if message.error() is None]
+
+    def between(self, topic: str, ranges: Mapping[int, tuple[int, int]], most: int = 4096) -> Iterator[list[Message]]:
+        """Batches of messages with start <= offset < end, by partition in order; gaps and short logs end it too."""
+        open_ = {partition: end for partition, (start, end) in ranges.items() if start < end}
+        with told("reading back"):
+            self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in open_])
+            while open_:
+                found: list[Any] = self._consumer.consume(most, 0.05) or self._first()
+                yield [m for m in found if m.error() is None and m.offset() < open_.get(m.partition(), 0)]
+                self._close_reached(topic, found, open_)
+            self._consumer.unassign()
+
+    def _first(self) -> list[Any]:
+        message = self._consumer.poll(ANSWER_SECONDS)
+        if message is None:
+            raise BrokerUnavailable(f"reading back: no message within {ANSWER_SECONDS:g} s")
+        return [message]
+
+    def _close_reached(self, topic: str, found: list[Any], open_: dict[int, int]) -> None:
+        for message in found:
+            partition, error = message.partition(), message.error()
+            ended = error is not None and error.code() == KafkaError._PARTITION_EOF
+            if error is not None and not ended:
+                raise KafkaException(error)
+            if partition in open_ and (ended or message.offset() + 1 >= open_[partition]):
+                del open_[partition]
+                self._consumer.incremental_unassign([TopicPartition(topic, partition)])
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._consumer.close()
+
+
+class Progress:
+    """What a group has committed, seen from outside."""
+
+    def __init__(self, bootstrap_servers: str, given: Properties, group: str) -> None:
+        self._consumer = Consumer({**common(bootstrap_servers, given), **FIXED, "group.id": group})
+
+    def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+        """By partition, the group's committed offset; partitions without one are left out."""
+        with told("reading a group's offsets"):
+            wanted = [TopicPartition(topic, partition) for partition in partitions]
+            found = self._consumer.committed(wanted, timeout=ANSWER_SECONDS)
+        return {one.partition: one.offset for one in found if one.offset >= 0}
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._consumer.close()

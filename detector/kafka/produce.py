@@ -1,0 +1,216 @@
+"""Records out: in a transaction with the offsets they come from, at least once, or alone (replay)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from detector.errors import Failure
+from detector.kafka.client import FENCED, Properties, common, failure, told
+from detector.kafka.consume import Input
+
+log = logging.getLogger("detector.kafka")
+
+TRANSACTION_TIMEOUT_MS = 10_000
+"""A member killed inside a transaction holds back readers for this long, unless its instance name is taken over."""
+
+PRODUCER: dict[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 0,
+    # The default of 100 ms is what a transaction waits that begins while the last one's markers are being written.
+    "retry.backoff.ms": 2,
+    "message.max.bytes": 1_000_000_000,  # the topic's own limit decides
+}
+PERMANENT = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+}
+"""Delivery errors that a second try meets again."""
+
+
+class Record(NamedTuple):
+    """A record to publish."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class Aborted(Exception):
+    """A transaction was aborted: nothing of the batch is visible, the input must be rewound."""
+
+
+class Output(Protocol):
+    """Publishes a batch's records and commits the input's positions with them."""
+
+    def commit(self, records: Iterable[Record], source: Input) -> None:
+        """All visible and committed, or Aborted."""
+
+    def close(self) -> None:
+        """Gives up what is open."""
+
+
+class ExactlyOnce:
+    """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447)."""
+
+    def __init__(self, bootstrap_servers: str, given: Properties, transactional_id: str) -> None:
+        self._failed: list[KafkaError] = []
+        with told(f"transactional id {transactional_id!r}"):
+            self._producer = Producer(
+                {
+                    **PRODUCER,
+                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                    **common(bootstrap_servers, given),
+                    "transactional.id": transactional_id,
+                    "on_delivery": self._delivered,
+                }
+            )
+            # Ends what an earlier process of this name left open, and fences it.
+            self._producer.init_transactions(60)
+
+    def commit(self, records: Iterable[Record], source: Input) -> None:
+        """1. begin; 2. produce; 3. add the offsets and the group's generation; 4. commit, which flushes first.
+
+        An error that a retry may mend is retried by the client; one that asks for an abort aborts and raises Aborted,
+        also where the member has been taken out of the group (its generation is fenced, not the process).
+        """
+        try:
+            self._producer.begin_transaction()
+            for record in records:
+                produce(self._producer, record)
+            self._retried(lambda: self._producer.send_offsets_to_transaction(source.uncommitted(), source.metadata()))
+            self._retried(self._producer.commit_transaction)
+        except KafkaException as error:
+            self._abort(error.args[0])
+        source.committed()
+
+    def _retried(self, call: Callable[[], Any]) -> None:
+        """Retries what librdkafka calls retriable: the call goes on where its time-out left it."""
+        while True:
+            try:
+                call()
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+                log.warning("transaction_retried error=%s", error.args[0].name())
+
+    def _abort(self, error: KafkaError) -> None:
+        if error.code() in FENCED or error.fatal():
+            raise failure(error, "transaction")
+        self._retried(self._producer.abort_transaction)
+        lost, self._failed = self._failed, []
+        if permanent := next((one for one in lost if one.code() in PERMANENT), None):
+            raise failure(permanent, "publishing")
+        raise Aborted(f"{error.str()} ({error.name()})")
+
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+    def close(self) -> None:
+        """Nothing: a transaction is never open between two batches."""
+
+
+class AtLeastOnce:
+    """Records first, offsets after: a crash between the two repeats alerts and loses none."""
+
+    def __init__(self, bootstrap_servers: str, given: Properties) -> None:
+        self._failed: list[KafkaError] = []
+        with told("producer"):
+            self._producer = Producer({**PRODUCER, **common(bootstrap_servers, given), "on_delivery": self._delivered})
+
+    def commit(self, records: Iterable[Record], source: Input) -> None:
+        """1. produce; 2. flush, and see every delivery report; 3. commit the offsets."""
+        for record in records:
+            produce(self._producer, record)
+        self._producer.flush()
+        lost, self._failed = self._failed, []
+        if lost:
+            raise failure(lost[0], "publishing") if lost[0].code() in PERMANENT else Aborted(lost[0].str())
+        source.commit()
+
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+    def close(self) -> None:
+        """Waits for what is on its way."""
+        self._producer.flush(10)
+
+
+def produce(producer: Producer, record: Record, timestamp: int = 0, on_delivery: Any = None) -> None:
+    """Hands a record to the client, waiting where its queue is full."""
+    extra = {"on_delivery": on_delivery} if on_delivery else {}
+    headers: Any = record.headers
+    while True:
+        try:
+            producer.produce(record.topic, record.value, record.key, headers=headers, timestamp=timestamp, **extra)
+            return
+        except BufferError:
+            producer.poll(0.05)
+
+
+class Publisher:
+    """An idempotent producer that counts every delivery report.
+
+    acknowledged: records that the broker has. failed: records that it refused. ends: by (topic, partition), the
+    offset after the last acknowledged record; starts: that of the first.
+    """
+
+    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5) -> None:
+        self.acknowledged = 0
+        self.failed = 0
+        self.first_error: Failure | None = None
+        self.starts: dict[tuple[str, int], int] = {}
+        self.ends: dict[tuple[str, int], int] = {}
+        defaults = {**PRODUCER, "linger.ms": linger_ms, "queue.buffering.max.messages": 100_000}
+        with told("producer"):
+            self._producer = Producer({**defaults, **common(bootstrap_servers, given)})
+
+    def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
+        """Publishes a record with its event time, ms since 1970. counted: whether it adds to `acknowledged`."""
+        produce(self._producer, record, timestamp, self._counted if counted else self._uncounted)
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Takes in the delivery reports that are there, waiting for the first as long as told."""
+        self._producer.poll(seconds)
+
+    def flush(self, seconds: float) -> int:
+        """Waits for what is on its way; the number still unanswered."""
+        return self._producer.flush(seconds)
+
+    def waiting(self) -> int:
+        """Records not yet answered for."""
+        return len(self._producer)
+
+    def _counted(self, error: KafkaError | None, message: Any) -> None:
+        if self._landed(error, message):
+            self.acknowledged += 1
+
+    def _uncounted(self, error: KafkaError | None, message: Any) -> None:
+        self._landed(error, message)
+
+    def _landed(self, error: KafkaError | None, message: Any) -> bool:
+        if error is not None:
+            self.failed += 1
+            self.first_error = self.first_error or failure(error, f"topic {message.topic()!r}")
+            return False
+        place, offset = (message.topic(), message.partition()), message.offset()
+        self.starts.setdefault(place, offset)
+        self.ends[place] = max(self.ends.get(place, 0), offset + 1)
+        return True
+
+
+def lead(ends: Mapping[tuple[str, int], int], done: Mapping[int, int], topic: str) -> int:
+    """Rows of a topic that were acknowledged and that a group has not committed yet."""
+    return sum(max(end - done.get(partition, 0), 0) for (name, partition), end in ends.items() if name == topic)

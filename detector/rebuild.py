@@ -1,0 +1,77 @@
+"""Running statistics from the log: what a partition's new owner does instead of asking a state store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.model import Model
+from detector.rows import Decoder, Message
+from detector.statistics import RunningMedianMad
+
+Ranges = Mapping[int, tuple[int, int]]
+Read = Callable[[Ranges], Iterator[Sequence[Message]]]
+"""Reads start <= offset < end of each partition, in batches, each partition in order."""
+
+Scored = list[tuple[NDArray[np.int64], NDArray[np.float32]]]
+"""Pieces of offsets and scores in the log's order."""
+
+
+def rebuild(
+    positions: Mapping[int, int],
+    low: Callable[[int], int],
+    read: Read,
+    decoder: Decoder,
+    model: Model,
+    empty: Callable[[], RunningMedianMad],
+) -> dict[int, RunningMedianMad]:
+    """The statistics that partitions have at `positions`, as if they had been read from the log's beginning.
+
+    Reads back far enough that `window` rows lie below the stride's last multiple; farther where messages were no rows
+    or offsets have gaps; to `low`, the log's first offset, where there are not so many.
+    """
+    windows = {partition: empty() for partition in positions}
+    scored: dict[int, Scored] = {partition: [] for partition in positions}
+    begun = dict(positions)
+    short = {partition: _span(windows[partition], position) for partition, position in positions.items()}
+    while short:
+        ranges = {p: (max(begun[p] - span, low(p)), begun[p]) for p, span in short.items()}
+        for partition, pieces in _score(read(ranges), decoder, model).items():
+            scored[partition] = pieces + scored[partition]
+        begun |= {p: start for p, (start, _) in ranges.items()}
+        short = {
+            p: 2 * short[p]
+            for p, (start, end) in ranges.items()
+            if start < end and start > low(p) and _below(scored[p], windows[p], positions[p]) < windows[p].window
+        }
+    for partition, window in windows.items():
+        for offsets, scores in scored[partition]:
+            for _ in window.update(offsets, scores):
+                pass
+    return windows
+
+
+def _span(window: RunningMedianMad, position: int) -> int:
+    """Offsets to read back at first: the window, and what lies above the stride's last multiple."""
+    return window.window + position % window.stride
+
+
+def _below(pieces: Scored, window: RunningMedianMad, position: int) -> int:
+    """How many of the rows read lie below the stride's last multiple."""
+    edge = position // window.stride * window.stride
+    return sum(int((offsets < edge).sum()) for offsets, _ in pieces)
+
+
+def _score(batches: Iterator[Sequence[Message]], decoder: Decoder, model: Model) -> dict[int, Scored]:
+    pieces: dict[int, Scored] = {}
+    for batch in batches:
+        rows, _ = decoder.decode(batch)
+        if len(rows) == 0:
+            continue
+        scores = model.score(rows.matrix)
+        for partition in np.unique(rows.partition).tolist():
+            here = rows.partition == partition
+            pieces.setdefault(partition, []).append((rows.offset[here], scores[here]))
+    return pieces

@@ -1,0 +1,305 @@
+"""Messages to rows and back: JSON and packed float32. Bad input is data: it becomes a Reject."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.schema import Schema
+
+FORMATS = ("json", "packed")
+ROW_ID_HEADER = "row-id"
+FORMAT_HEADER = "format"
+MAX_NAME_BYTES = 4096
+"""A key or row-id longer than this names nothing: alerts repeat both, so they must stay small."""
+
+REASONS: dict[str, str] = {
+    "empty": "the message has no value",
+    "too_large": "the value is longer than max_row_bytes, or key or row-id longer than 4096 bytes",
+    "unknown_format": "the header `format` names no known format",
+    "not_utf8": "the value is not UTF-8 text",
+    "not_json": "the value is not JSON",
+    "not_an_object": "the JSON value is not an object",
+    "missing_feature": "a feature is absent",
+    "not_a_number": "a feature holds a string, null, boolean, list or object",
+    "not_finite": "a feature is NaN, infinite, or beyond the range of float32",
+    "wrong_length": "a packed value is not 4 bytes for each feature",
+}
+"""The closed set of reasons why a message is no row."""
+
+
+class Message(Protocol):
+    """What is needed of a consumed Kafka message."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def key(self) -> Any: ...
+    def value(self) -> Any: ...
+    def headers(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Decoded rows of one batch, in the order in which they were read.
+
+    matrix: float32 (n, d). offset: int64 (n,). partition: int32 (n,). timestamp: int64 (n,), ms since 1970 UTC.
+    messages: the n messages themselves, for the few whose key and headers are wanted.
+    """
+
+    matrix: NDArray[np.float32]
+    partition: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    timestamp: NDArray[np.int64]
+    messages: Sequence[Message]
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A message that is no row, with a reason from REASONS and a sentence for a person."""
+
+    message: Message
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one value is no row."""
+
+    reason: str
+    detail: str
+
+
+Numbers = tuple[float | None, ...]
+
+
+class Decoder:
+    """Turns messages into rows of one schema.
+
+    A batch is first decoded whole, which is the fast way; where that fails, message by message, so that a bad
+    one costs its neighbours nothing but time.
+    """
+
+    def __init__(self, schema: Schema, default_format: str = "json", max_row_bytes: int = 1 << 20) -> None:
+        if default_format not in FORMATS:
+            raise ValueError(f"format {default_format!r} is none of {', '.join(FORMATS)}")
+        self.schema = schema
+        self.width = len(schema.features)
+        self.default_format = default_format
+        self.max_row_bytes = max_row_bytes
+        self._json = _json_decoder(schema)
+        self._must = np.array([name not in schema.optional for name in schema.features])
+
+    def decode(self, messages: Sequence[Message]) -> tuple[Rows, list[Reject]]:
+        """Rows and rejects of a batch; together they are all its messages."""
+        values = [message.value() for message in messages]
+        formats = [_format(message, self.default_format) for message in messages]
+        matrix = self._whole(values, formats) if self._plain(messages, values) else None
+        if matrix is not None and self._not_finite(matrix) is None:
+            return self._rows(matrix, messages), []
+        return self._one_by_one(messages, values, formats)
+
+    def _plain(self, messages: Sequence[Message], values: list[Any]) -> bool:
+        """Whether nothing in the batch is empty or oversized."""
+        if not all(values) or max(map(len, values), default=0) > self.max_row_bytes:
+            return False
+        return not any(map(_long_name, messages))
+
+    def _whole(self, values: list[bytes], formats: list[str]) -> NDArray[np.float32] | None:
+        """The matrix of a batch of one format, or None where a value is no row."""
+        kinds = set(formats)
+        if kinds == {"packed"}:
+            return self._whole_packed(values)
+        if kinds == {"json"}:
+            return self._whole_json(values)
+        return None
+
+    def _whole_packed(self, values: list[bytes]) -> NDArray[np.float32] | None:
+        if any(len(value) != 4 * self.width for value in values):
+            return None
+        return np.frombuffer(b"".join(values), "<f4").reshape(-1, self.width).astype(np.float32, copy=False)
+
+    def _whole_json(self, values: list[bytes]) -> NDArray[np.float32] | None:
+        try:
+            numbers = [self._json(value) for value in values]
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+        return self._matrix(numbers)
+
+    def _matrix(self, numbers: Sequence[Numbers]) -> NDArray[np.float32]:
+        """float64 as JSON has it, then float32: the same rounding as history's own."""
+        if self.schema.optional:
+            wide = np.array(numbers, dtype=np.float64)
+        else:
+            wide = np.fromiter(chain.from_iterable(numbers), np.float64, count=len(numbers) * self.width)
+        return to_float32(wide.reshape(-1, self.width))
+
+    def _not_finite(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Where rows hold what is no number, or None where all are well."""
+        finite = np.isfinite(matrix)
+        if finite.all():
+            return None
+        wrong = ~finite & (self._must | ~np.isnan(matrix))
+        return wrong if wrong.any() else None
+
+    def _one_by_one(
+        self, messages: Sequence[Message], values: list[Any], formats: list[str]
+    ) -> tuple[Rows, list[Reject]]:
+        kept: list[Message] = []
+        vectors: list[NDArray[np.float32]] = []
+        rejects: list[Reject] = []
+        for message, value, format_ in zip(messages, values, formats, strict=True):
+            vector = self._one(message, value, format_)
+            if isinstance(vector, Refusal):
+                rejects.append(Reject(message, vector.reason, vector.detail))
+            else:
+                kept.append(message)
+                vectors.append(vector)
+        matrix = np.concatenate(vectors) if vectors else np.empty((0, self.width), np.float32)
+        return self._rows(matrix, kept), rejects
+
+    def _one(self, message: Message, value: Any, format_: str) -> NDArray[np.float32] | Refusal:
+        if not value:
+            return Refusal("empty", "the message has no value")
+        if len(value) > self.max_row_bytes:
+            return Refusal("too_large", f"{len(value)} bytes, at most {self.max_row_bytes} make a row")
+        if _long_name(message):
+            return Refusal("too_large", f"key or row-id longer than {MAX_NAME_BYTES} bytes")
+        if format_ not in FORMATS:
+            return Refusal("unknown_format", f"format {format_[:40]!r} is none of {', '.join(FORMATS)}")
+        vector = self._one_packed(value) if format_ == "packed" else self._one_json(value)
+        if isinstance(vector, Refusal) or (wrong := self._not_finite(vector)) is None:
+            return vector
+        return Refusal("not_finite", f"feature {self._name(wrong[0])!r} is NaN, infinite or beyond float32")
+
+    def _name(self, wrong: NDArray[np.bool_]) -> str:
+        return self.schema.features[int(np.argmax(wrong))]
+
+    def _one_packed(self, value: bytes) -> NDArray[np.float32] | Refusal:
+        matrix = self._whole_packed([value])
+        if matrix is not None:
+            return matrix
+        return Refusal("wrong_length", f"{len(value)} bytes, {4 * self.width} wanted for {self.width} features")
+
+    def _one_json(self, value: bytes) -> NDArray[np.float32] | Refusal:
+        matrix = self._whole_json([value])
+        if matrix is not None:
+            return matrix
+        numbers = _read_slowly(value, self.schema)
+        return numbers if isinstance(numbers, Refusal) else self._matrix([numbers])
+
+    def _rows(self, matrix: NDArray[np.float32], messages: Sequence[Message]) -> Rows:
+        count = len(messages)
+        return Rows(
+            matrix=matrix,
+            partition=np.fromiter((m.partition() for m in messages), np.int32, count),
+            offset=np.fromiter((m.offset() for m in messages), np.int64, count),
+            timestamp=np.fromiter((m.timestamp()[1] for m in messages), np.int64, count),
+            messages=messages,
+        )
+
+
+def to_float32(wide: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The one rounding from float64 to float32 that history and stream share; what overflows becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(wide, np.float32)
+
+
+def header(message: Message, name: str) -> str | None:
+    """The text of a message's last header of that name, or None."""
+    found = None
+    for key, value in message.headers() or ():
+        if key == name:
+            found = value
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+
+def text(key: Any) -> str | None:
+    """A message's key for people and JSON."""
+    return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
+
+
+def _format(message: Message, default: str) -> str:
+    return header(message, FORMAT_HEADER) or default if message.headers() else default
+
+
+def _long_name(message: Message) -> bool:
+    key = message.key()
+    if key is not None and len(key) > MAX_NAME_BYTES:
+        return True
+    return any(name == ROW_ID_HEADER and len(value or b"") > MAX_NAME_BYTES for name, value in message.headers() or ())
+
+
+def _json_decoder(schema: Schema) -> Callable[[bytes], Numbers]:
+    """One msgspec struct for the schema: the fastest way from JSON text to numbers that was measured."""
+    fields: list[Any] = []
+    for index, name in enumerate(schema.features):
+        optional = name in schema.optional
+        fields.append((f"f{index}", float | None, None) if optional else (f"f{index}", float))
+    names = {f"f{index}": name for index, name in enumerate(schema.features)}
+    struct = msgspec.defstruct("Row", fields, rename=names, gc=False, kw_only=True)
+    decode = msgspec.json.Decoder(struct).decode
+    astuple = msgspec.structs.astuple
+
+    def numbers(value: bytes) -> Numbers:
+        if not value.isascii():
+            value.decode("utf-8")  # msgspec does not look into the fields it skips
+        return astuple(decode(value))
+
+    return numbers
+
+
+def _read_slowly(value: bytes, schema: Schema) -> Numbers | Refusal:
+    """Reads one JSON value to find what is wrong with it."""
+    try:
+        found = json.loads(value.decode("utf-8"), parse_int=float)
+    except UnicodeDecodeError as error:
+        return Refusal("not_utf8", f"byte {error.start} is not UTF-8")
+    except (ValueError, RecursionError) as error:
+        return Refusal("not_json", f"{error}"[:200])
+    if not isinstance(found, dict):
+        return Refusal("not_an_object", f"a JSON {type(found).__name__}, an object wanted")
+    return _numbers(found, schema)
+
+
+def _numbers(found: dict[str, Any], schema: Schema) -> Numbers | Refusal:
+    numbers: list[float | None] = []
+    for name in schema.features:
+        number = found.get(name)
+        if number is None and name in schema.optional:
+            numbers.append(None)
+        elif name not in found:
+            return Refusal("missing_feature", f"feature {name!r} is absent")
+        elif not isinstance(number, float):
+            return Refusal("not_a_number", f"feature {name!r} is a {type(number).__name__}, a number wanted")
+        elif not math.isfinite(number):
+            return Refusal("not_finite", f"feature {name!r} is {number}")
+        else:
+            numbers.append(number)
+    return tuple(numbers)
+
+
+def encode_packed(matrix: NDArray[np.float32]) -> list[bytes]:
+    """Each row of a float32 (n, d) matrix as little-endian bytes, nothing else."""
+    width = 4 * matrix.shape[1]
+    data = np.ascontiguousarray(matrix, "<f4").tobytes()
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def encode_json(rows: Iterable[dict[str, Any]]) -> list[bytes]:
+    """Each row as a JSON object; numbers keep every digit of their float64."""
+    encode = msgspec.json.Encoder().encode
+    return [encode(row) for row in rows]

@@ -1,0 +1,212 @@
+"""Every setting of the detector: its default and its meaning; file < environment < flag."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from detector import threshold
+from detector.errors import UsageError
+from detector.rows import FORMATS
+
+DELIVERIES = ("exactly_once", "at_least_once")
+T = TypeVar("T")
+
+
+def setting(default: Any, meaning: str, *, choices: Sequence[str] = (), least: float | None = None) -> Any:
+    """A field of a settings class. `default` of None means that the person must say it, unless the type allows None."""
+    metadata = {"meaning": meaning, "choices": tuple(choices), "least": least}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def required(meaning: str) -> Any:
+    """A field that has no default."""
+    return field(metadata={"meaning": meaning, "choices": (), "least": None})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What `python -m detector run` can be told."""
+
+    model: Path = required("directory of the artifact to serve")
+    bootstrap_servers: str = required("brokers to begin with, host:port, comma-separated")
+    input_topic: str = setting("transactions", "topic of rows")
+    alerts_topic: str = setting("alerts", "topic for alerts")
+    dead_letters_topic: str = setting("", "topic for messages that are no rows; default: INPUT_TOPIC.dead-letters")
+    group: str = setting("detector", "consumer group; all members share the input's partitions")
+    instance: str = setting(
+        "",
+        "name of this member that outlives restarts (a pod's ordinal): a new process of that name "
+        "takes over the old one's open transaction at once and fences it",
+    )
+    delivery: str = setting(
+        "exactly_once", "exactly_once: alerts and offsets commit in one transaction", choices=DELIVERIES
+    )
+    format: str = setting("json", "format of rows without a `format` header", choices=FORMATS)
+    threshold: str = setting("", "overrides the artifact's: percentile:P, mean+Ksd, mad:K, value:X or running-mad:K")
+    window: int = setting(4096, "scores in a partition's running median and MAD", least=1)
+    stride: int = setting(1024, "offsets after which they are taken anew", least=1)
+    min_rows: int = setting(256, "scores below which the calibrated threshold holds", least=1)
+    max_batch: int = setting(4096, "most messages in one batch and transaction", least=1)
+    linger_ms: int = setting(5, "longest wait for a batch to fill after its first message, ms", least=0)
+    max_row_bytes: int = setting(1 << 20, "longest value that is taken for a row, bytes", least=1)
+    until_end: bool = setting(False, "process what the topic held at the start, commit, exit 0")
+    metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
+    metrics_port: int = setting(9108, "their port; 0: any free one", least=0)
+    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+    kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
+
+    def __post_init__(self) -> None:
+        if not self.dead_letters_topic:
+            object.__setattr__(self, "dead_letters_topic", f"{self.input_topic}.dead-letters")
+        if self.threshold:
+            try:
+                threshold.parse(self.threshold)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+        if self.min_rows > self.window:
+            raise UsageError(f"setting min_rows has value {self.min_rows}, at most window ({self.window}) wanted")
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type[Any], prefix: str) -> None:
+    """Gives a parser a flag for each setting, and `--config FILE`."""
+    parser.add_argument("--config", metavar="FILE", help=f"settings as TOML [{prefix}CONFIG]")
+    for f in fields(cls):
+        parser.add_argument(flag(f), dest=f.name, default=None, help=_help(f, prefix), **_flag_kind(f))
+
+
+def flag(f: Field[Any]) -> str:
+    """How a setting is written on the command line."""
+    return "--" + f.name.replace("_", "-")
+
+
+def default_text(f: Field[Any]) -> str:
+    """A setting's default for people."""
+    if f.default is MISSING:
+        return "" if f.default_factory is not MISSING else "required"
+    return {False: "off"}.get(f.default, str(f.default)) if isinstance(f.default, bool) else str(f.default)
+
+
+def _help(f: Field[Any], prefix: str) -> str:
+    default = default_text(f)
+    shown = f" (default: {default})" if default not in ("", "required") else " (required)" if default else ""
+    return f"{f.metadata['meaning']}{shown} [{prefix}{f.name.upper()}]".replace("%", "%%")
+
+
+def _flag_kind(f: Field[Any]) -> dict[str, Any]:
+    if f.type == "bool":
+        return {"action": argparse.BooleanOptionalAction}
+    if f.type == "dict[str, str]":
+        return {"action": "append", "metavar": "KEY=VALUE"}
+    return {"metavar": "|".join(f.metadata["choices"]) or f.name.upper()}
+
+
+def load(cls: type[T], flags: Mapping[str, Any], prefix: str, environment: Mapping[str, str] | None = None) -> T:
+    """Settings from file, environment and flags, each over the one before; UsageError names what is wrong.
+
+    flags: what `argparse` found, None where a flag was not given.
+    """
+    environment = os.environ if environment is None else environment
+    path = flags.get("config") or environment.get(f"{prefix}CONFIG")
+    from_file = _read_file(Path(path), cls) if path else {}
+    values: dict[str, Any] = {}
+    for f in fields(cls):  # type: ignore[arg-type]
+        if f.type == "dict[str, str]":
+            values[f.name] = _properties(f, from_file, environment, flags, prefix)
+            continue
+        for found, where in (
+            (flags.get(f.name), flag(f)),
+            (environment.get(f"{prefix}{f.name.upper()}"), f"{prefix}{f.name.upper()}"),
+            (from_file.get(f.name), f"{path}: {f.name}"),
+        ):
+            if found is not None:
+                values[f.name] = _convert(f, found, where)
+                break
+        else:
+            if f.default is MISSING:
+                raise UsageError(f"setting {f.name} is missing: {flag(f)} or {prefix}{f.name.upper()}")
+    return cls(**values)
+
+
+def _read_file(path: Path, cls: type[Any]) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"config {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"config {path}: not TOML: {error}") from error
+    if unknown := set(found) - {f.name for f in fields(cls)}:
+        raise UsageError(f"config {path}: unknown setting {', '.join(sorted(unknown))}")
+    return found
+
+
+def _convert(f: Field[Any], found: Any, where: str) -> Any:
+    kind = f.type
+    try:
+        value = _CONVERTERS[str(kind)](found)
+    except (ValueError, TypeError):
+        raise UsageError(f"{where} has value {found!r}, {_WANTED[str(kind)]} wanted") from None
+    if f.metadata["choices"] and value not in f.metadata["choices"]:
+        raise UsageError(f"{where} has value {found!r}, one of {', '.join(f.metadata['choices'])} wanted")
+    if f.metadata["least"] is not None and value < f.metadata["least"]:
+        raise UsageError(f"{where} has value {found!r}, at least {f.metadata['least']} wanted")
+    return value
+
+
+def _boolean(found: Any) -> bool:
+    truths = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    return truths[str(found).lower()] if str(found).lower() in truths else _refuse(found)
+
+
+def _refuse(found: Any) -> bool:
+    raise ValueError(found)
+
+
+_CONVERTERS: dict[str, Any] = {"str": str, "Path": Path, "int": int, "float": float, "bool": _boolean}
+_WANTED = {
+    "str": "text",
+    "Path": "a path",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
+
+
+def _properties(
+    f: Field[Any], file: Mapping[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], prefix: str
+) -> dict[str, str]:
+    """librdkafka properties: a TOML table; DETECTOR_KAFKA_SASL_PASSWORD for sasl.password; --kafka KEY=VALUE."""
+    found = {key: _property_text(value) for key, value in _flat(file.get(f.name, {}))}
+    start = f"{prefix}{f.name.upper()}_"
+    found |= {
+        name.removeprefix(start).lower().replace("_", "."): value
+        for name, value in environment.items()
+        if name.startswith(start)
+    }
+    for pair in flags.get(f.name) or ():
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise UsageError(f"{flag(f)} wants KEY=VALUE, {key!r} has no value")
+        found[key] = value
+    return found
+
+
+def _flat(table: Any, before: str = "") -> list[tuple[str, Any]]:
+    """`[kafka] sasl.password = "x"` is a nested table in TOML; librdkafka's names are flat."""
+    if not isinstance(table, dict):
+        raise UsageError("config: kafka has a value that is no table of properties")
+    pairs: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        pairs += _flat(value, f"{before}{key}.") if isinstance(value, dict) else [(before + key, value)]
+    return pairs
+
+
+def _property_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,1 @@
+"""History to a topic, at the data's own pace."""

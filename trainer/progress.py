@@ -1,0 +1,49 @@
+"""What a person sees while a network learns: a bar where someone watches, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from trainer.fit import Progress as Told
+
+LINE_SECONDS = 5.0
+
+
+@contextmanager
+def told(epochs: int) -> Iterator[Told]:
+    """What to tell the loss of each epoch."""
+    if sys.stderr.isatty():
+        yield from _bar(epochs)
+    else:
+        yield _lines(epochs)
+
+
+def _bar(epochs: int) -> Iterator[Told]:
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"epoch 0/{epochs}", total=epochs)
+
+        def tell(epoch: int, loss: float, held_out: float) -> None:
+            text = f"epoch {epoch}/{epochs} loss {loss:.4g} held out {held_out:.4g}"
+            bar.update(task, completed=epoch, description=text)
+
+        yield tell
+
+
+def _lines(epochs: int) -> Told:
+    last = 0.0
+
+    def tell(epoch: int, loss: float, held_out: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS or epoch == epochs:
+            last = now
+            print(f"training: epoch {epoch}/{epochs} loss {loss:.4g} held out {held_out:.4g}", file=sys.stderr)
+
+    return tell
