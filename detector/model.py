@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from detector.errors import ModelRefused
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the runtime greets on stderr otherwise
-from ai_edge_litert.interpreter import Interpreter
+from detector.quiet import held_back
 
 SIZES = (16, 64, 256, 1024, 4096)
 """Batch sizes that are ever run: smaller batches are padded, larger ones cut. One interpreter for each,
@@ -80,8 +78,10 @@ class Model:
         return runner
 
     def _check(self) -> None:
+        row = np.zeros((1, self.width), np.float32)
         try:
-            outputs = {name: self._part(name, np.zeros((1, self.width), np.float32)) for name in ("score", "explain")}
+            with held_back():
+                outputs = {name: self._part(name, row) for name in ("score", "explain")}
         except (ValueError, RuntimeError) as error:
             raise ModelRefused(f"model.tflite cannot be served for {self.width} features: {error}") from error
         shapes = {name: array.shape for output in outputs.values() for name, array in output.items()}

@@ -65,9 +65,8 @@ class Service:
         admin = connect(s.bootstrap_servers, s.kafka)
         check_topics(admin, [s.input_topic, s.alerts_topic, s.dead_letters_topic])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
-        self.reader = Reader(s.bootstrap_servers, s.kafka)
         self.output = self._output()
-        self.input = Input(s.bootstrap_servers, s.kafka, s.input_topic, s.group, self._assigned, self._revoked)
+        self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, self._assigned, self._revoked)
 
     def _output(self) -> Output:
         s = self.settings
@@ -82,7 +81,6 @@ class Service:
         finally:
             self.output.close()
             self.input.close()
-            self.reader.close()
             self.endpoint.close()
 
     def stop(self) -> None:
@@ -147,7 +145,11 @@ class Service:
         )
 
     def _read_back(self, ranges: Ranges) -> Iterator[Sequence[Message]]:
-        return self.reader.between(self.settings.input_topic, ranges)
+        reader = Reader(self.settings.bootstrap_servers, self.settings.kafka)
+        try:
+            yield from reader.between(self.settings.input_topic, ranges)
+        finally:
+            reader.close()
 
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:

@@ -6,8 +6,10 @@ Needs pandas, which the bare install does not have.
 from __future__ import annotations
 
 import lzma
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,7 @@ def read(path: Path) -> pd.DataFrame:
             frame = pd.read_parquet(path)
         elif name.endswith(CSV):
             header = _has_header(path)
-            frame = pd.read_csv(path, header="infer" if header else None, float_precision="round_trip")
+            frame = pd.read_csv(path, header="infer" if header else None)
             if not header:
                 frame.columns = pd.Index([f"c{i}" for i in range(frame.shape[1])])
         else:
@@ -138,9 +140,19 @@ def event_milliseconds(frame: pd.DataFrame, time: str) -> NDArray[np.int64]:
             raise DataRefused(f"time column {time!r} has missing values")
         return np.round(seconds * 1000).astype(np.int64)
     try:
-        stamps = pd.to_datetime(values, utc=True)
+        stamps = _dates(values)
     except (ValueError, TypeError) as error:
         raise DataRefused(f"time column {time!r}: {_first_line(error)}") from error
     if stamps.isna().any():
         raise DataRefused(f"time column {time!r} has missing values")
     return np.asarray(stamps.dt.as_unit("ms").astype("int64").to_numpy())
+
+
+def _dates(values: pd.Series[Any]) -> pd.Series[Any]:
+    """ISO 8601 in whatever precisions, else what the first value looks like."""
+    try:
+        return pd.to_datetime(values, utc=True, format="ISO8601")
+    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that no format was found: what is no date is an error anyway
+            return pd.to_datetime(values, utc=True)

@@ -12,10 +12,10 @@ from typing import Any
 from detector import artifact, table
 from detector.command import ended, exit_codes_text
 from detector.errors import DataRefused, Failure, UsageError
+from detector.quiet import held_back
 from detector.threshold import METHODS
 from trainer.datasets import KNOWN, open_data, write
 from trainer.history import Columns
-from trainer.quiet import held_back
 from trainer.recipes import RECIPES
 
 Command = Callable[[argparse.Namespace], None]
@@ -70,9 +70,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 
 
 def _add_label(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--label", metavar="COLUMN", help="column of the truth (default: found by name; or none)"
-    )
+    command.add_argument("--label", metavar="COLUMN", help="column of the truth (default: found by name; or none)")
     command.add_argument("--normal", metavar="VALUE", help="the label's value for a normal row (default: 0)")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from detector import artifact
 from detector.model import Model
+from detector.quiet import held_back
 from detector.statistics import summarize
 from detector.threshold import calibrate, parse
 from trainer.calibrate import reference
@@ -21,7 +22,6 @@ from trainer.datasets import Data
 from trainer.export import keras_file, serving_graph
 from trainer.fit import Fitted, Progress, fit
 from trainer.history import Columns, History, find_schema, prepare
-from trainer.quiet import held_back
 from trainer.recipes import Recipe
 
 PACKAGES = ("streaming-fraud-detector", "ai-edge-litert", "keras", "numpy", "tensorflow")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -68,14 +69,22 @@ def keras_file(model: Any) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
         for name in sorted(old.namelist()):
-            new.writestr(zipfile.ZipInfo(name, FIXED_TIME), _timeless(name, old.read(name)))
+            new.writestr(zipfile.ZipInfo(name, FIXED_TIME), _repeatable(name, old.read(name)))
     return out.getvalue()
 
 
-def _timeless(name: str, content: bytes) -> bytes:
-    if name != "metadata.json":
-        return content
-    return json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
+def _repeatable(name: str, content: bytes) -> bytes:
+    """A member of the file without the time of its making, and without addresses in this process' memory."""
+    if name == "metadata.json":
+        return json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
+    if name == "config.json":
+        numbers: dict[bytes, int] = {}
+        return re.sub(
+            rb'("shared_object_id": )(\d+)',
+            lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers))).encode(),
+            content,
+        )
+    return content
 
 
 def load_keras(path: Path) -> Any:

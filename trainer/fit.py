@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.history import History
-from trainer.network import Affine, build_autoencoder, build_model, errors, fit_preprocessing
+from trainer.network import Affine, build_autoencoder, build_model, fit_preprocessing
 from trainer.recipes import Recipe
 
 Progress = Callable[[int, float, float], None]
@@ -38,7 +38,7 @@ def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progres
     optimizer = keras.optimizers.get(
         {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate}}
     )
-    network.compile(optimizer, loss=_loss(recipe.loss), jit_compile=False)
+    network.compile(optimizer, loss=recipe.loss, jit_compile=False)
     training, held_out = (affine.apply(rows).astype(np.float32) for rows in (history.training, history.held_out))
     stop = keras.callbacks.EarlyStopping(
         "val_loss", min_delta=recipe.min_delta, patience=recipe.patience, restore_best_weights=True
@@ -54,13 +54,6 @@ def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progres
     )
     losses, held_out_losses = record.history["loss"], record.history["val_loss"]
     return Fitted(build_model(affine, network), affine, losses, held_out_losses, int(np.argmin(held_out_losses)) + 1)
-
-
-def _loss(kind: str) -> Callable[[Any, Any], Any]:
-    def loss(z: Any, reconstruction: Any) -> Any:
-        return keras.ops.mean(errors(kind, z, reconstruction), axis=-1)
-
-    return loss
 
 
 class _Told(keras.callbacks.Callback):  # type: ignore[misc]

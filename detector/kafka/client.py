@@ -8,13 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
 
 CONNECT_SECONDS = float(os.environ.get("DETECTOR_CONNECT_SECONDS", "10"))
 """How long a broker may take to answer for the first time."""
+
+LIMIT_SECONDS = 2.0
+"""How long it may take over a topic's configuration: the embedded broker never tells, and is waited for in vain."""
 
 log = logging.getLogger("detector.kafka")
 Properties = Mapping[str, str | int | float | bool]
@@ -131,7 +140,26 @@ def topic_limit(admin: AdminClient, topic: str) -> int | None:
     """The longest record batch a topic takes, bytes; None where the broker does not say (an ACL may forbid it)."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
-        found = admin.describe_configs([resource], request_timeout=CONNECT_SECONDS)[resource].result(CONNECT_SECONDS)
+        found = admin.describe_configs([resource], request_timeout=LIMIT_SECONDS)[resource].result(CONNECT_SECONDS)
         return int(found["max.message.bytes"].value)
-    except (KafkaException, KeyError, TypeError, ValueError):
+    except (KafkaException, TimeoutError, KeyError, TypeError, ValueError):
         return None
+
+
+def bounds(admin: AdminClient, topic: str, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """By partition, the first offset that the log still has and the end that readers of committed messages can reach.
+
+    Asked by an admin client: a consumer's own question would wait behind its fetches, half a second for each.
+    """
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    how = {"isolation_level": IsolationLevel.READ_COMMITTED, "request_timeout": CONNECT_SECONDS}
+    with told(f"offsets of topic {topic!r}"):
+        asked = [
+            admin.list_offsets(dict.fromkeys(places, spec), **how)
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        ]
+        low, high = (
+            {place.partition: future.result(CONNECT_SECONDS).offset for place, future in futures.items()}
+            for futures in asked
+        )
+    return {partition: (low[partition], high[partition]) for partition in partitions}

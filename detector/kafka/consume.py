@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from detector.errors import BrokerUnavailable
-from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, common, failure, told
+from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, bounds, check_topics, common, failure, told
 from detector.rows import Message
 
 log = logging.getLogger("detector.kafka")
@@ -50,6 +51,7 @@ class Input:
 
     def __init__(
         self,
+        admin: AdminClient,
         bootstrap_servers: str,
         given: Properties,
         topic: str,
@@ -59,6 +61,8 @@ class Input:
     ) -> None:
         self.topic = topic
         self.joined = False
+        self._admin = admin
+        self._low: dict[int, int] = {}
         self._assigned, self._revoked = assigned, revoked
         self._positions: dict[int, int] = {}
         self._committed: dict[int, int] = {}
@@ -151,9 +155,8 @@ class Input:
 
     def ends(self) -> dict[int, int]:
         """By partition of the whole topic, the end that readers of committed messages can reach now."""
-        with told(f"topic {self.topic!r}"):
-            partitions = self._consumer.list_topics(self.topic, timeout=ANSWER_SECONDS).topics[self.topic].partitions
-            return {partition: self._watermarks(partition)[1] for partition in partitions}
+        partitions = range(check_topics(self._admin, [self.topic])[self.topic])
+        return {partition: high for partition, (_, high) in bounds(self._admin, self.topic, partitions).items()}
 
     def group_reached(self, ends: Positions) -> bool:
         """Whether every partition of the topic has been processed and committed up to its end, by whichever member."""
@@ -173,26 +176,20 @@ class Input:
         with told("reading committed offsets"):
             wanted = [TopicPartition(self.topic, partition) for partition in partitions]
             found: list[Any] = self._consumer.committed(wanted, timeout=ANSWER_SECONDS)
-            return {one.partition: self._start(one.partition, one.offset) for one in found}
+        logs = bounds(self._admin, self.topic, partitions)
+        self._low |= {partition: low for partition, (low, _) in logs.items()}
+        return {one.partition: self._start(one.partition, one.offset, *logs[one.partition]) for one in found}
 
-    def _start(self, partition: int, committed: int) -> int:
-        low, high = self._watermarks(partition)
+    def _start(self, partition: int, committed: int, low: int, high: int) -> int:
         if committed < 0:
             return high if self._from_end else low
         if committed < low:
-            log.error(
-                "rows_expired partition=%d from=%d to=%d: retention was shorter than the lag", partition, committed, low
-            )
+            log.error("rows_expired partition=%d from=%d to=%d why=%r", partition, committed, low, "retention < lag")
         return max(committed, low)
 
-    def _watermarks(self, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_SECONDS)
-        return int(low), int(high)
-
     def low(self, partition: int) -> int:
-        """The first offset that the log still has."""
-        with told(f"topic {self.topic!r}"):
-            return self._watermarks(partition)[0]
+        """The first offset that the log had when this partition came, or was rewound."""
+        return self._low[partition]
 
     def _enter(self, starts: Positions) -> None:
         self._positions |= starts
@@ -201,9 +198,9 @@ class Input:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = self._starts([one.partition for one in partitions])
+        self._enter(starts)
         assignment = [TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()]
         (consumer.assign if self._eager else consumer.incremental_assign)(assignment)
-        self._enter(starts)
         self.joined = True
         log.info("partitions_assigned partitions=%s", sorted(starts))
 
@@ -224,7 +221,9 @@ class Reader:
     """Reads topics outside any group: the log read back, the demo's view, the tests' oracle. Read_committed."""
 
     def __init__(self, bootstrap_servers: str, given: Properties) -> None:
-        self._consumer = Consumer({**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": "unused"})
+        # A fetch that waits at the end of a partition holds up the next one, of another range.
+        reading = {**CONSUMER, "fetch.wait.max.ms": 10, **common(bootstrap_servers, given), **FIXED}
+        self._consumer = Consumer({**reading, "group.id": "unused"})
 
     def follow(self, topics: Sequence[str]) -> None:
         """Begins at the start of every partition of the topics."""

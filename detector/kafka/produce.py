@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -209,8 +209,3 @@ class Publisher:
         self.starts.setdefault(place, offset)
         self.ends[place] = max(self.ends.get(place, 0), offset + 1)
         return True
-
-
-def lead(ends: Mapping[tuple[str, int], int], done: Mapping[int, int], topic: str) -> int:
-    """Rows of a topic that were acknowledged and that a group has not committed yet."""
-    return sum(max(end - done.get(partition, 0), 0) for (name, partition), end in ends.items() if name == topic)
