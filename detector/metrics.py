@@ -132,6 +132,16 @@ class Metrics:
             for gauge in (self._median, self._mad, self._threshold, self._lag_rows, self._lag_seconds):
                 gauge.remove_by_labels({"partition": str(partition)})
 
+    def totals(self) -> str:
+        """What was committed so far, for a log line."""
+        names = {"rows": "detector_rows", "alerts": "detector_alerts", "dead_letters": "detector_rejects"}
+        found = {metric.name: metric.samples for metric in self.registry.collect()}
+        sums = {
+            word: sum(sample.value for sample in found[name] if sample.name == f"{name}_total")
+            for word, name in names.items()
+        }
+        return " ".join(f"{word}={int(total)}" for word, total in sums.items())
+
     def render(self, accept: str) -> tuple[int, bytes, str]:
         """200, the exposition in the format that the scraper accepts, and its content type."""
         encode, content_type = choose_encoder(accept)

@@ -78,6 +78,7 @@ class Service:
         """Turns until told to stop, or until the end if that is wanted; leaves the group and nothing open."""
         try:
             self._loop(self.input.ends() if self.settings.until_end else None)
+            log.info("loop_ended %s", self.metrics.totals())
         finally:
             self.output.close()
             self.input.close()

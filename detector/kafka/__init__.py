@@ -1,6 +1,6 @@
 """The one door to Kafka: nothing outside this package imports its client."""
 
-from detector.kafka.client import check_topics, connect, created, topic_limit
+from detector.kafka.client import check_topics, connect, created, removed, topic_limit
 from detector.kafka.consume import Input, Progress, Reader
 from detector.kafka.embedded import EmbeddedBroker
 from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Publisher, Record
@@ -19,5 +19,6 @@ __all__ = [
     "check_topics",
     "connect",
     "created",
+    "removed",
     "topic_limit",
 ]

@@ -136,6 +136,22 @@ def created(admin: AdminClient, topics: Sequence[str], partitions: int) -> list[
     return [topic.topic for topic in new]
 
 
+def removed(admin: AdminClient, topics: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Removes topics and groups; the names of those that are still there because the broker refused."""
+    asked = {**admin.delete_topics(list(topics)), **admin.delete_consumer_groups(list(groups))}
+    return [name for name, future in asked.items() if not _gone(future)]
+
+
+def _gone(future: Any) -> bool:
+    try:
+        future.result(CONNECT_SECONDS)
+    except KafkaException as error:
+        return error.args[0].code() in (*MISSING, KafkaError.GROUP_ID_NOT_FOUND)
+    except TimeoutError:
+        return False
+    return True
+
+
 def topic_limit(admin: AdminClient, topic: str) -> int | None:
     """The longest record batch a topic takes, bytes; None where the broker does not say (an ACL may forbid it)."""
     resource = ConfigResource(ResourceType.TOPIC, topic)

@@ -85,11 +85,10 @@ class Input:
             if first is None:
                 return []
             found: list[Any] = [first, *(self._consumer.consume(most - 1, linger) if most > 1 else ())]
-        messages = [message for message in found if message.error() is None]
-        if len(messages) != len(found):
-            self._take_events([message for message in found if message.error() is not None])
-        messages = self._without_stale(messages)
+        messages = self._without_stale([message for message in found if message.error() is None])
         self._positions |= {message.partition(): message.offset() + 1 for message in messages}
+        # After the messages: an end that comes in one call with the rows before it must not make them look stale.
+        self._take_events([message for message in found if message.error() is not None])
         return messages
 
     def _take_events(self, events: list[Any]) -> None:
@@ -274,7 +273,9 @@ class Progress:
     """What a group has committed, seen from outside."""
 
     def __init__(self, bootstrap_servers: str, given: Properties, group: str) -> None:
-        self._consumer = Consumer({**common(bootstrap_servers, given), **FIXED, "group.id": group})
+        # While a transaction of the group is open its offsets are asked for again; by default, after up to a second.
+        retries = {"retry.backoff.ms": 2, "retry.backoff.max.ms": 20}
+        self._consumer = Consumer({**retries, **common(bootstrap_servers, given), **FIXED, "group.id": group})
 
     def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """By partition, the group's committed offset; partitions without one are left out."""

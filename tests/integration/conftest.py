@@ -1,0 +1,71 @@
+"""A real broker, and history with a model trained on it: real rows where they are, else simulated ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from detector import artifact, table
+from tests.broker import Broker, start
+from tests.integration.line import Topics, make_topics
+from trainer.simulate import simulated_cards
+
+REAL_CARDS = Path(__file__).parents[3] / "shared" / "data" / "creditcard_sample.parquet"
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """Apache Kafka, one node."""
+    started = start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def topics(broker: Broker) -> Topics:
+    """Fresh topics for one test."""
+    return make_topics(broker.bootstrap)
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Card transactions as a table and a file, and an artifact trained on other rows of the same kind."""
+
+    frame: pd.DataFrame
+    model: Path
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The model's inputs, in order."""
+        return artifact.load(self.model).schema.features
+
+    def file(self, folder: Path, rows: int) -> Path:
+        """The first rows as a Parquet file."""
+        path = folder / "rows.parquet"
+        self.frame.head(rows).to_parquet(path)
+        return path
+
+
+def cards_frame() -> pd.DataFrame:
+    """The real sample where it is (the report says when it is not), else simulated rows."""
+    if REAL_CARDS.is_file():
+        return table.read(REAL_CARDS)
+    print("real card rows (../shared/data) are absent: simulated ones stand in")
+    return simulated_cards(19_000, seed=3, fraud_share=0.02)
+
+
+@pytest.fixture(scope="session")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Cards:
+    """Rows shuffled by seed, so that frauds are spread; a model that alerts for some two in a hundred."""
+    folder = tmp_path_factory.mktemp("cards")
+    frame = cards_frame().sample(frac=1, random_state=0).reset_index(drop=True)
+    frame.head(6000).to_parquet(folder / "history.parquet")
+    command = [sys.executable, "-m", "trainer", "fit", str(folder / "history.parquet"), "--out", str(folder / "model")]
+    subprocess.run([*command, "--epochs", "3", "--threshold", "percentile:99"], check=True, capture_output=True)
+    return Cards(frame, folder / "model")

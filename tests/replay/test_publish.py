@@ -1,0 +1,377 @@
+"""The loop, against a sender, a group and a clock of our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from detector.errors import BrokerUnavailable, Failure
+from detector.kafka import Record
+from replay.pace import pace, parse
+from replay.publish import (
+    CHUNK,
+    PATIENCE_SECONDS,
+    UNANSWERED,
+    Clock,
+    Leash,
+    Patience,
+    Plan,
+    Replay,
+    Stop,
+    Summary,
+    lead,
+    timestamps,
+)
+from replay.settings import Settings
+from replay.source import History, history
+
+WALL = 1_700_000_000.0
+OLDER = 100
+"""Offset of the first row: the topic held rows before."""
+
+
+class World:
+    """A broker and a clock: time passes while the sender polls and nothing has arrived."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sent: list[tuple[float, Record, int]] = []
+        self.acknowledged = self.failed = 0
+        self.first_error: Failure | None = None
+        self.starts: dict[tuple[str, int], int] = {}
+        self.ends: dict[tuple[str, int], int] = {}
+        self.pending: list[tuple[Record, bool]] = []
+        self.refused: set[bytes] = set()
+        self.silent = False
+        self.seconds_to_send = 0.0
+        self.on_send: Callable[[], None] = lambda: None
+        self.on_poll: Callable[[], None] = lambda: None
+
+    def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
+        self.sent.append((self.now, record, timestamp))
+        self.pending.append((record, counted))
+        self.now += self.seconds_to_send
+        self.on_send()
+
+    def poll(self, seconds: float = 0.0) -> None:
+        self.on_poll()
+        if self.silent or not self.pending:
+            self.now += seconds
+            return
+        for record, counted in self.pending:
+            self._answer(record, counted)
+        self.pending.clear()
+
+    def _answer(self, record: Record, counted: bool) -> None:
+        if row_id(record) in self.refused:
+            self.failed += 1
+            self.first_error = self.first_error or Failure("too large")
+            return
+        place = (record.topic, len(self.ends) % 2)
+        self.starts.setdefault(place, OLDER)
+        self.ends[place] = self.ends.get(place, OLDER) + 1
+        self.acknowledged += counted
+
+    def waiting(self) -> int:
+        return len(self.pending)
+
+    def rows(self) -> list[tuple[float, Record, int]]:
+        return [one for one in self.sent if one[1].topic == "rows"]
+
+    def order(self) -> list[str]:
+        return [row_id(record).decode() for _, record, _ in self.rows()]
+
+
+def row_id(record: Record) -> bytes:
+    return dict(record.headers).get("row-id") or record.key or b""
+
+
+class Silence:
+    """A watch that nobody looks at."""
+
+    every = 1.0
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, float, str]] = []
+
+    def show(self, sent: int, seconds: float, waiting: str) -> None:
+        self.shown.append((sent, seconds, waiting))
+
+
+def table(count: int, label: bool = False) -> History:
+    """Rows of which the first in time is the last in the file; an event each second from 10 on."""
+    columns: dict[str, Any] = {"time": np.arange(count)[::-1] + 10.0, "x": np.arange(count) / 7}
+    columns |= {"label": np.arange(count) % 2} if label else {}
+    return history(pd.DataFrame(columns), Settings(bootstrap_servers="nowhere:1"), None)
+
+
+def replay(world: World, rows: History, speed: str = "max", **given: Any) -> Replay:
+    plan = Plan("rows", given.pop("labels", None), parse(speed), given.pop("original", False))
+    clock = Clock(lambda: world.now, lambda: WALL + world.now)
+    return Replay(rows, plan, world, given.pop("watch", Silence()), given.pop("stop", Stop()), clock=clock, **given)
+
+
+def test_every_row_once_in_order() -> None:
+    """Every row is sent once, in the order of event time, over as many batches as it takes."""
+    world, count = World(), 2 * CHUNK + 17
+    summary = replay(world, table(count)).run()
+    assert world.order() == [str(row) for row in reversed(range(count))]
+    assert (summary.sent, summary.failed, summary.labels, summary.late) == (count, 0, 0, None)
+    assert summary.outcome() is None
+
+
+def test_records() -> None:
+    """A record is the row with its key, its format and its number in the file; Kafka's time is that of sending."""
+    world = World()
+    frame = pd.DataFrame({"x": [0.5], "card": [7]})
+    rows = history(frame, Settings(bootstrap_servers="nowhere:1", key="card", format="packed"), None)
+    replay(world, rows).run()
+    record = Record("rows", b"7", np.float32(0.5).tobytes(), [("format", b"packed"), ("row-id", b"0")])
+    assert world.sent == [(0.0, record, WALL * 1000)]
+
+
+def test_label_follows_its_row() -> None:
+    """Right after each row comes its label, under the row's number and at the row's time."""
+    world = World()
+    summary = replay(world, table(2, label=True), "2/s", labels="truth").run()
+    assert [(record.topic, row_id(record)) for _, record, _ in world.sent] == [
+        ("rows", b"1"),
+        ("truth", b"1"),
+        ("rows", b"0"),
+        ("truth", b"0"),
+    ]
+    record, stamp = world.sent[3][1:]
+    assert json.loads(record.value or b"") == {
+        "row_id": "0",
+        "label": 0,
+        "event_time": "2023-11-14T22:13:20.500Z",
+    }
+    assert record.headers == []
+    assert stamp == world.sent[2][2] == WALL * 1000 + 500
+    assert (summary.sent, summary.labels) == (2, 2)
+
+
+def test_no_labels_wanted() -> None:
+    """Without a topic for labels none is sent."""
+    world = World()
+    assert replay(world, table(3, label=True)).run().labels == 0
+    assert len(world.sent) == 3
+
+
+@pytest.mark.parametrize("speed", ["real", "4x", "1000/s", "3/s", "0.5/s"])
+def test_pace_is_kept(speed: str) -> None:
+    """Each row is sent when it is due and no earlier, and no later than the client's clock can tell."""
+    world = World()
+    summary = replay(world, table(40), speed).run()
+    due = np.arange(40) / {"real": 1, "4x": 4, "1000/s": 1000, "3/s": 3, "0.5/s": 0.5}[speed]
+    late = np.array([at for at, _, _ in world.rows()]) - due
+    assert late.min() >= 0
+    assert late.max() <= 0.001 + 1e-9
+    assert summary.late == pytest.approx(late.max())
+
+
+def test_lateness_is_told() -> None:
+    """A sender that is slower than the pace is late, and the summary says by how much at most."""
+    world = World()
+    world.seconds_to_send = 0.1
+    summary = replay(world, table(101), "20/s").run()
+    assert summary.late is not None
+    assert summary.late == pytest.approx(100 * (0.1 - 0.05), abs=0.2)
+    assert "s late" in summary.text()
+
+
+EVENT = np.array([0, 500, 2_000])
+
+
+@pytest.mark.parametrize(
+    ("speed", "original", "wanted"),
+    [
+        ("max", False, None),
+        ("5/s", False, None),
+        ("real", False, [1_000, 1_500, 3_000]),
+        ("10x", False, [1_000, 1_050, 1_200]),
+        ("real", True, [1, 500, 2_000]),
+        ("max", True, [1, 500, 2_000]),
+    ],
+)
+def test_timestamps(speed: str, original: bool, wanted: list[int] | None) -> None:
+    """Event times become now and when the rows are due, or stay the file's; else it is the moment of sending.
+
+    An event at 1970 itself moves by 1 ms: to Kafka's client 0 means that there is no time.
+    """
+    found = timestamps(Plan("rows", None, parse(speed), original), EVENT, pace(parse(speed), 3, EVENT), start=1_000)
+    assert (found if found is None else found.tolist()) == wanted
+
+
+def test_timestamps_do_not_follow_lateness() -> None:
+    """At a factor of event time a late row keeps the time at which it was due."""
+    world = World()
+    world.seconds_to_send = 7.0
+    replay(world, table(4), "real").run()
+    assert [stamp - WALL * 1000 for _, _, stamp in world.sent] == [0, 1_000, 2_000, 3_000]
+
+
+class Reader:
+    """A group that commits up to `step` more rows of a partition each time it is asked; never past the end."""
+
+    def __init__(self, world: World, step: int, most: int) -> None:
+        self.world, self.step, self.most = world, step, most
+        self.done: dict[int, int] = {}
+        self.asked = 0
+
+    def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+        self.asked += 1
+        for partition in partitions:
+            at = self.done.get(partition, OLDER)
+            self.done[partition] = min(at + self.step, self.world.ends[topic, partition])
+        return self.done
+
+    def check(self) -> None:
+        """Called at each send: the rows handed over and not committed."""
+        behind = len(self.world.rows()) - self.world.failed - sum(self.done.values()) + OLDER * len(self.done)
+        assert behind <= self.most
+
+
+@pytest.mark.parametrize(("most", "step"), [(1, 1), (10, 3), (100, 1000), (5000, 700)])
+def test_lead_is_never_exceeded(most: int, step: int) -> None:
+    """At no send is the replay further ahead of the group than allowed; all rows arrive, refused ones do not count."""
+    world = World()
+    world.refused = {b"5", b"6", b"1999"}
+    group = Reader(world, step, most)
+    world.on_send = group.check
+    summary = replay(world, table(2000), leash=Leash(most, "g", group, world, "rows")).run()
+    assert (summary.sent, summary.failed) == (1997, 3)
+
+
+def test_lead_counts_labels_as_nothing_once_answered() -> None:
+    """Labels use up no lead: with room for one row all rows and labels arrive."""
+    world = World()
+    leash = Leash(1, "g", Reader(world, 1, 1), world, "rows")
+    summary = replay(world, table(50, label=True), labels="truth", leash=leash).run()
+    assert (summary.sent, summary.labels) == (50, 50)
+
+
+def test_group_is_asked_rarely() -> None:
+    """The group is asked only where what it allowed before is used up."""
+    world = World()
+    group = Reader(world, 10_000, 1000)
+    replay(world, table(10_000), leash=Leash(1000, "g", group, world, "rows")).run()
+    assert group.asked <= 20
+
+
+def test_waiting_for_a_group_is_shown_and_can_be_stopped() -> None:
+    """While a group stands still the watcher reads its name, and a stop ends the wait."""
+    world, watch, stop = World(), Silence(), Stop()
+
+    def stop_later() -> None:
+        if world.now > 30:
+            stop.request()
+
+    world.on_poll = stop_later
+    leash = Leash(100, "g", Reader(world, 0, 100), world, "rows")
+    summary = replay(world, table(300), watch=watch, stop=stop, leash=leash).run()
+    assert (100, "waiting for group g") in {(sent, waiting) for sent, _, waiting in watch.shown}
+    assert (summary.sent, summary.interrupted) == (100, True)
+    assert world.now == pytest.approx(30, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("done", "wanted"),
+    [
+        ({}, 50 + 7),
+        ({0: 0, 1: 0}, 50 + 7),
+        ({0: 120, 1: 3}, 30 + 5),
+        ({0: 150, 1: 8}, 0),
+        ({0: 900, 1: 900}, 0),
+    ],
+)
+def test_lead(done: dict[int, int], wanted: int) -> None:
+    """Only rows from the replay's first on count; a partition without a committed offset is not begun."""
+    starts, ends = (
+        {("rows", 0): 100, ("rows", 1): 1, ("truth", 0): 0},
+        {("rows", 0): 150, ("rows", 1): 8, ("truth", 0): 99},
+    )
+    assert lead(starts, ends, done, "rows") == wanted
+
+
+def test_stop_flushes() -> None:
+    """A stop sends no more rows, waits for the answers of those sent, and the summary says that it was interrupted."""
+    world, stop = World(), Stop()
+    world.on_send = lambda: stop.request() if len(world.sent) == 10 else None
+    summary = replay(world, table(3 * CHUNK), stop=stop).run()
+    assert world.pending == []
+    assert summary.sent == len(world.sent) == CHUNK
+    assert summary.text().startswith("replay: interrupted: sent 1000 rows, failed 0, ")
+
+
+def test_second_stop_ends_at_once() -> None:
+    """Asked twice it waits for nothing; rows without an answer count as failed."""
+    world, stop = World(), Stop()
+    world.silent = True
+    world.on_send = stop.request
+    summary = replay(world, table(5), stop=stop).run()
+    assert (summary.sent, summary.failed, world.now) == (0, 5, 0)
+
+
+def test_refused_records_are_counted() -> None:
+    """A refused row or label stops nothing; the command fails and says how many failed and the first reason."""
+    world = World()
+    world.refused = {b"3", b"4"}
+    summary = replay(world, table(9, label=True), labels="truth").run()
+    assert (summary.sent, summary.failed, summary.labels, summary.failed_labels) == (7, 2, 7, 2)
+    failure = summary.outcome()
+    assert failure is not None
+    assert failure.code == 1
+    assert str(failure) == "2 rows and 2 labels were not acknowledged; first: too large"
+
+
+def test_broker_that_has_gone() -> None:
+    """A silent broker is given up after a minute, at the end as on the way; what it did not answer has failed."""
+    for count in (7, 2 * UNANSWERED):
+        world = World()
+        world.silent = True
+        summary = replay(world, table(count, label=True), labels="truth").run()
+        assert world.now == pytest.approx(PATIENCE_SECONDS, abs=1)
+        assert summary.failed == summary.failed_labels == len(world.rows())
+        assert summary.failed <= UNANSWERED // 2 + CHUNK
+        assert str(summary.outcome()).endswith("; first: no answer from the broker")
+
+
+def test_patience() -> None:
+    """Patience begins anew with every answer, and runs only while one is waited for."""
+    patience = Patience()
+    assert not patience.over(waiting=0, answered=0, now=100)
+    assert not patience.over(waiting=5, answered=0, now=159)
+    assert not patience.over(waiting=4, answered=1, now=161)
+    assert not patience.over(waiting=4, answered=1, now=220)
+    assert patience.over(waiting=4, answered=1, now=221)
+
+
+def test_failure_on_the_way() -> None:
+    """Where the group cannot be asked, what was sent is flushed and counted before the command fails."""
+
+    class Broken:
+        def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+            raise BrokerUnavailable("gone")
+
+    world = World()
+    summary = replay(world, table(10), leash=Leash(4, "g", Broken(), world, "rows")).run()
+    assert (summary.sent, summary.failed) == (4, 0)
+    failure = summary.outcome()
+    assert isinstance(failure, BrokerUnavailable)
+
+
+def test_summary_text() -> None:
+    """One line with everything that was counted, lateness only where there was a pace."""
+    summary = Summary(60_000, 59_999, 0, 1, 12.04, 0.0123, False, None)
+    assert summary.text() == (
+        "replay: sent 60000 rows, failed 0, labels 59999 (1 failed), 4983 rows/s, 12.0 s, at most 0.012 s late"
+    )
+    assert Summary(0, 0, 0, 0, 0.0, None, True, None).text() == (
+        "replay: interrupted: sent 0 rows, failed 0, labels 0, 0 rows/s, 0.0 s"
+    )

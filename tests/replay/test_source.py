@@ -1,0 +1,249 @@
+"""History becomes rows in the order of their event time."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from detector.errors import DataRefused, UsageError
+from detector.schema import Schema
+from replay.settings import Settings
+from replay.source import History, history, in_order, json_column, keys, read
+
+FRAME = pd.DataFrame(
+    {
+        "Time": [30.0, 10.0, 20.0, 10.0],
+        "card": [7, 8, 7, 9],
+        "amount": [0.1, 1e-300, 2.5, 3.0],
+        "shop": ["a", "b", None, "d"],
+        "online": [True, False, True, True],
+        "Class": [0, 1, 0, 0],
+    }
+)
+
+
+def asked(**given: Any) -> Settings:
+    return Settings(bootstrap_servers="nowhere:1", **given)
+
+
+def rows(found: History) -> list[Any]:
+    return [json.loads(value) for value in found.batch(0, len(found)).values]
+
+
+def numbers(found: History) -> list[tuple[float, ...]]:
+    return [struct.unpack(f"<{len(value) // 4}f", value) for value in found.batch(0, len(found)).values]
+
+
+def test_order() -> None:
+    """Rows come in the order of event time, ties in the file's, each with its place in the file."""
+    found = history(FRAME, asked(), None)
+    assert found.row_ids.tolist() == [1, 3, 2, 0]
+    assert found.event is not None
+    assert found.event.tolist() == [10_000, 10_000, 20_000, 30_000]
+    assert found.anomalous is not None
+    assert found.anomalous.tolist() == [True, False, False, False]
+
+
+def test_order_is_stable() -> None:
+    """Equal times keep the file's order, however many there are."""
+    event = np.random.default_rng(0).integers(0, 50, 5000)
+    order = in_order(event, len(event))
+    assert order.tolist() == sorted(range(5000), key=lambda row: (event[row], row))
+
+
+def test_json_rows() -> None:
+    """A JSON row holds every column but the label: numbers, booleans as 0 and 1, text; what is missing is left out."""
+    assert rows(history(FRAME, asked(), None)) == [
+        {"Time": 10.0, "card": 8, "amount": 1e-300, "shop": "b", "online": 0},
+        {"Time": 10.0, "card": 9, "amount": 3.0, "shop": "d", "online": 1},
+        {"Time": 20.0, "card": 7, "amount": 2.5, "online": 1},
+        {"Time": 30.0, "card": 7, "amount": 0.1, "shop": "a", "online": 1},
+    ]
+
+
+def test_json_numbers_keep_every_bit() -> None:
+    """A float64 comes back from the row as the same bits, an int64 as the same number."""
+    random = np.random.default_rng(1).integers(0, 2**64, 3000, dtype=np.uint64).view(np.float64)
+    wide = random[np.isfinite(random)]
+    frame = pd.DataFrame({"x": wide, "n": np.arange(len(wide)) + 2**62})
+    found = rows(history(frame, asked(), None))
+    assert np.array([row["x"] for row in found]).tobytes() == wide.tobytes()
+    assert [row["n"] for row in found] == frame["n"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (pd.Series([True, None, False]), [1, "left out", 0]),
+        (pd.Series([True, None], dtype="boolean"), [1, "left out"]),
+        (pd.Series([1, None], dtype="Int64"), [1, "left out"]),
+        (pd.Series([1, 2], dtype="Int64"), [1, 2]),
+        (pd.Series([0.5, None]), [0.5, "left out"]),
+        (pd.Series([0.5, float("inf")]), [0.5, None]),
+        (pd.Series(["1", "x"]), ["1", "x"]),
+        (pd.Series(["x", 2, None], dtype=object), ["x", "2", "left out"]),
+        (pd.Series(["x", None], dtype="category"), ["x", "left out"]),
+        (pd.Series([pd.Timestamp("2024-01-02 03:04:05"), pd.NaT]), ["2024-01-02 03:04:05", "left out"]),
+    ],
+)
+def test_json_values(values: Any, wanted: list[object]) -> None:
+    """Each kind of column has one form in JSON, with gaps or without; an infinite number is null."""
+    found = rows(history(pd.DataFrame({"always": 1, "column": values}), asked(), None))
+    assert [row.get("column", "left out") for row in found] == wanted
+    assert len(json_column(values)) == len(values)
+
+
+def test_packed_rows() -> None:
+    """A packed row holds the columns of numbers but label, time and key, in the file's order, as float32."""
+    found = history(FRAME, asked(format="packed", key="card"), None)
+    assert numbers(found) == [(np.float32(1e-300), 0), (3, 1), (2.5, 1), (np.float32(0.1), 1)]
+
+
+@pytest.mark.parametrize("format_", ["json", "packed"])
+def test_features_asked_for(format_: str) -> None:
+    """The features asked for are the row, in that order, and nothing else."""
+    found = history(FRAME, asked(features="amount, card", format=format_, key="card"), None)
+    if format_ == "json":
+        assert [list(row.items()) for row in rows(found)][1] == [("amount", 3.0), ("card", 9)]
+    else:
+        assert numbers(found)[1] == (3.0, 9.0)
+
+
+def test_missing_numbers_packed() -> None:
+    """A missing number is NaN in a packed row."""
+    assert np.isnan(numbers(history(pd.DataFrame({"x": [None, 1.5]}), asked(format="packed"), None))[0][0])
+
+
+SCHEMA = Schema(("online", "amount"), key="card", time="Time", label="shop", normal="b")
+
+
+def test_model_has_the_columns() -> None:
+    """A model's schema says features and their order, key, time, label and the normal value."""
+    found = history(FRAME.dropna(), asked(format="packed"), SCHEMA)
+    assert numbers(found)[1] == (1.0, 3.0)
+    assert found.batch(0, 3).keys == [b"8", b"9", b"7"]
+    assert found.batch(0, 3).anomalous == [False, True, True]
+
+
+def test_flags_win_over_the_model() -> None:
+    """What a flag says holds, whatever the model's schema says."""
+    chosen = asked(features="amount", key="none", time="none", label="Class", normal="1")
+    found = history(FRAME, chosen, SCHEMA)
+    assert rows(found)[0] == {"amount": 0.1}
+    assert (found.keys, found.event) == (None, None)
+    assert found.anomalous is not None
+    assert found.anomalous.tolist() == [True, False, True, True]
+
+
+def test_nothing_found_by_name() -> None:
+    """Without a column of a known name there is no label, no event time and no key; the file's order holds."""
+    found = history(pd.DataFrame({"a": [3, 1, 2]}), asked(), None)
+    assert (found.anomalous, found.event, found.keys) == (None, None, None)
+    assert found.row_ids.tolist() == [0, 1, 2]
+
+
+def test_label_none_is_no_label() -> None:
+    """--label none says that no column is the label: the column found by name is a column like others."""
+    found = history(FRAME, asked(label="none"), None)
+    assert found.anomalous is None
+    assert "Class" in rows(found)[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([7, 17], [b"7", b"17"]),
+        ([7, None], [b"7", None]),
+        ([7.5, None], [b"7.5", None]),
+        ([1e300, 7.0], [b"1e+300", b"7.0"]),
+        (["é", None], ["é".encode(), None]),
+    ],
+)
+def test_keys(values: list[object], wanted: list[bytes | None]) -> None:
+    """A key is the text of its value; a number with gaps beside it is still whole, and no value is no key."""
+    assert keys(pd.Series(values)).tolist() == wanted
+
+
+def test_limit_is_in_event_order() -> None:
+    """The limit keeps the first rows by event time, not by place in the file."""
+    assert history(FRAME, asked(limit=2), None).row_ids.tolist() == [1, 3]
+    assert len(history(FRAME, asked(limit=9), None)) == 4
+
+
+def test_batches_are_the_whole() -> None:
+    """Cut in whatever batches, the rows are the same."""
+    found = history(FRAME, asked(key="card"), None)
+    parts = [found.batch(start, 3) for start in (0, 3)]
+    whole = found.batch(0, 4)
+    assert [len(part) for part in parts] == [3, 1]
+    assert [value for part in parts for value in part.values] == whole.values
+    assert [row_id for part in parts for row_id in part.row_ids] == whole.row_ids == [b"1", b"3", b"2", b"0"]
+    assert [key for part in parts for key in part.keys or ()] == whole.keys
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"label": "Klass"}, "label column 'Klass' is not in the data, which has Time, card, amount"),
+        ({"time": "When"}, "time column 'When' is not in the data"),
+        ({"key": "patient"}, "key column 'patient' is not in the data"),
+        ({"features": "amount,nope"}, "feature column 'nope' is not in the data"),
+        ({"features": "shop", "format": "packed"}, "feature column 'shop' holds"),
+        ({"time": "shop"}, "time column 'shop'"),
+        ({"label": "shop"}, "label column 'shop' has 1 missing values"),
+    ],
+)
+def test_columns_refused(given: dict[str, Any], sentence: str) -> None:
+    """A column that is not there, or cannot be what it is asked to be, is refused by its name."""
+    with pytest.raises(DataRefused, match=sentence):
+        history(FRAME, asked(**given), None)
+
+
+@pytest.mark.parametrize("given", [{"features": "amount,Class"}, {"key": "Class"}])
+def test_label_never_travels(given: dict[str, Any]) -> None:
+    """A label that would be part of the row, or its key, is refused."""
+    with pytest.raises(UsageError, match="label column 'Class' would travel in the row"):
+        history(FRAME, asked(**given), None)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"speed": "60x"}, "speed '60x' needs event times, and the data has no time column: name it by --time"),
+        ({"speed": "real"}, "speed 'real' needs event times"),
+        ({"timestamps": "original"}, "timestamps 'original' needs event times"),
+    ],
+)
+def test_event_times_wanted(given: dict[str, Any], sentence: str) -> None:
+    """What follows event times is refused where there are none."""
+    with pytest.raises(UsageError, match=sentence):
+        history(FRAME, asked(time="none", **given), None)
+
+
+def test_times_before_1970() -> None:
+    """Original timestamps before 1970 are refused: Kafka has none. As a pace they will do."""
+    frame = pd.DataFrame({"Time": [1.0, -0.001], "x": [1, 2]})
+    with pytest.raises(DataRefused, match="begins before 1970"):
+        history(frame, asked(timestamps="original"), None)
+    assert history(frame, asked(speed="60x"), None).row_ids.tolist() == [1, 0]
+
+
+def test_nothing_but_a_label() -> None:
+    """A file without a column for rows is refused."""
+    with pytest.raises(DataRefused, match="no column is left to make a packed row of"):
+        history(FRAME[["Class", "shop"]], asked(format="packed"), None)
+
+
+def test_refusals_name_the_file(tmp_path: Path) -> None:
+    """What is wrong with a file is said with its name."""
+    path = tmp_path / "rows.csv"
+    FRAME.to_csv(path, index=False)
+    assert len(read(path, asked(), None)) == 4
+    with pytest.raises(DataRefused, match=r"data .*rows\.csv: label column 'Klass' is not in the data"):
+        read(path, asked(label="Klass"), None)
