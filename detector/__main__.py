@@ -1,4 +1,4 @@
-"""Command line: `python -m detector run`."""
+"""Command line: `python -m detector run` and `create-topics`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from detector import artifact, settings
 from detector.command import ended, exit_codes_text
 from detector.errors import INTERRUPTED
+from detector.kafka import connect, created
 from detector.service import Service
 
 PREFIX = "DETECTOR_"
@@ -20,7 +21,8 @@ log = logging.getLogger("detector")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
-    return ended(lambda: _run(vars(parser().parse_args(argv))))
+    flags = vars(parser().parse_args(argv))
+    return ended(lambda: COMMANDS[flags.pop("command")](flags))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +46,15 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     settings.add_flags(run, settings.Settings, PREFIX)
+    topics = commands.add_parser(
+        "create-topics",
+        help="make the topics that do not exist yet",
+        description="Makes the topics that do not exist yet, with the broker's own defaults for all but the partitions.",
+        epilog=exit_codes_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    settings.add_flags(topics, settings.TopicSettings, PREFIX)
     return top
 
 
@@ -74,6 +85,17 @@ def _run(flags: dict[str, Any]) -> int:
     log.info("stopped")
     return INTERRUPTED if signal.SIGINT in received else 0
 
+
+def _create_topics(flags: dict[str, Any]) -> int:
+    chosen = settings.load(settings.TopicSettings, flags, PREFIX)
+    admin = connect(chosen.bootstrap_servers, chosen.kafka)
+    made = created(admin, chosen.names(), chosen.partitions)
+    for topic in chosen.names():
+        print(f"{topic}: {'made' if topic in made else 'exists'}")
+    return 0
+
+
+COMMANDS = {"run": _run, "create-topics": _create_topics}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def load(path: Path) -> Artifact:
             threshold=Threshold(**manifest["threshold"]),
             calibration=Summary(**manifest["calibration"]),
             manifest=manifest,
-            reference=_arrays(contents[REFERENCE]),
+            reference=_arrays(path / REFERENCE, contents[REFERENCE]),
             graph=contents[GRAPH],
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -86,18 +87,25 @@ def _manifest(path: Path) -> dict[str, Any]:
     try:
         raw = (path / MANIFEST).read_bytes()
         manifest = json.loads(raw)
-        sealed = manifest["sha256"]
+        sealed, files = manifest["sha256"], manifest["files"]
     except OSError as error:
         raise ModelRefused(f"model {path / MANIFEST}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelRefused(f"model {path / MANIFEST}: not a manifest ({error})") from error
     if manifest.get("format") != FORMAT:
         raise ModelRefused(f"model {path / MANIFEST}: format {manifest.get('format')!r}, this version reads {FORMAT}")
-    if sealed != _seal(manifest) or raw != _dump(manifest):
+    if not _intact(manifest, sealed, raw):
         raise ModelRefused(f"model {path / MANIFEST}: altered since it was written (its sha256 does not match)")
-    if set(manifest["files"]) != set(FILES):
-        raise ModelRefused(f"model {path / MANIFEST}: lists {sorted(manifest['files'])}, {sorted(FILES)} wanted")
+    if set(files) != set(FILES):
+        raise ModelRefused(f"model {path / MANIFEST}: lists {sorted(files)}, {sorted(FILES)} wanted")
     return dict(manifest)
+
+
+def _intact(manifest: dict[str, Any], sealed: str, raw: bytes) -> bool:
+    try:
+        return sealed == _seal(manifest) and raw == _dump(manifest)
+    except ValueError:
+        return False  # a number was altered to one beyond float64
 
 
 def _verified(path: Path, digest: str) -> bytes:
@@ -110,9 +118,12 @@ def _verified(path: Path, digest: str) -> bytes:
     return content
 
 
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+def _arrays(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelRefused(f"model file {path}: not arrays as this version writes them ({error})") from error
 
 
 def sha256(content: bytes) -> str:
@@ -146,7 +157,10 @@ def _write_file(path: Path, content: bytes) -> None:
 
 def refuse_to_replace(path: Path) -> None:
     """Raises FileExistsError where `path` holds something that is no artifact: it would be lost."""
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / MANIFEST).is_file())):
+    if not path.exists():
+        return
+    names = {one.name for one in path.iterdir()} if path.is_dir() else {path.name}
+    if names and not {MANIFEST} <= names <= {MANIFEST, *FILES}:  # a manifest.json alone is many a program's
         raise FileExistsError(f"{path} exists and is no artifact; it is left as it is")
 
 

@@ -11,6 +11,9 @@ from detector.rows import Message, Reject
 OVERHEAD_BYTES = 1024
 """Room for a record's own fields and headers beside its key and value."""
 
+HEADER_BYTES = 10
+"""What a header's two lengths take at most: headers without content are no way past the limit."""
+
 
 def alert_records(alerts: Iterable[tuple[Alert, Message]], topic: str) -> list[Record]:
     """Alerts under the keys of their rows."""
@@ -33,7 +36,7 @@ def dead_letter(reject: Reject, topic: str, limit: int | None = None) -> Record:
         ("errors.timestamp", str(message.timestamp()[1])),
     ]
     own = [(name, content) for name, content in message.headers() or () if not name.startswith("errors.")]
-    carried = len(key or b"") + len(value or b"") + sum(len(n) + len(v or b"") for n, v in own)
+    carried = len(key or b"") + len(value or b"") + sum(len(n.encode()) + len(v or b"") + HEADER_BYTES for n, v in own)
     if limit is not None and carried + OVERHEAD_BYTES > limit:
         headers.append(("errors.omitted-bytes", str(carried)))
         key, value, own = None, None, []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+_UNREADABLE = re.compile(r'["\\\x00-\x1f]')
+"""What JSON must escape in a name, and the fast decoder does not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Schema:
             raise ValueError("a schema needs at least one feature")
         if len(set(self.features)) != len(self.features):
             raise ValueError("a schema names a feature twice")
+        if odd := [name for name in self.features if _UNREADABLE.search(name)]:
+            raise ValueError(f"feature {odd[0]!r}: a name without quotes, backslashes and control characters is wanted")
         if unknown := set(self.optional) - set(self.features):
             raise ValueError(f"optional features that are no features: {', '.join(sorted(unknown))}")
         if self.label in self.features:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from detector.artifact import Artifact
 from detector.detection import Verdicts, build_alerts, judge
+from detector.errors import UsageError
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
     Aborted,
@@ -29,6 +30,7 @@ from detector.records import alert_records, reject_records
 from detector.rows import Decoder, Message, Rows
 from detector.settings import Settings
 from detector.statistics import RunningMedianMad
+from detector.threshold import Line
 
 log = logging.getLogger("detector")
 
@@ -44,7 +46,7 @@ class Service:
 
     def __init__(self, settings: Settings, artifact: Artifact) -> None:
         self.settings, self.artifact = settings, artifact
-        self.line = artifact.line(settings.threshold)
+        self.line = _line(artifact, settings.threshold)
         self.model = artifact.model()
         self.model.warm()
         self.decoder = Decoder(artifact.schema, settings.format, settings.max_row_bytes)
@@ -164,6 +166,13 @@ class Service:
     def _ready(self, accept: str) -> Answer:
         joined = hasattr(self, "input") and self.input.joined
         return plain(joined, "ready" if joined else "joining the group")
+
+
+def _line(artifact: Artifact, override: str) -> Line:
+    try:
+        return artifact.line(override)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _now() -> str:

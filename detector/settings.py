@@ -65,7 +65,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.dead_letters_topic:
-            object.__setattr__(self, "dead_letters_topic", f"{self.input_topic}.dead-letters")
+            object.__setattr__(self, "dead_letters_topic", dead_letters_of(self.input_topic))
         if self.threshold:
             try:
                 threshold.parse(self.threshold)
@@ -73,6 +73,30 @@ class Settings:
                 raise UsageError(str(error)) from error
         if self.min_rows > self.window:
             raise UsageError(f"setting min_rows has value {self.min_rows}, at most window ({self.window}) wanted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicSettings:
+    """What `python -m detector create-topics` can be told."""
+
+    bootstrap_servers: str = required("brokers to begin with, host:port, comma-separated")
+    input_topic: str = setting("transactions", "topic of rows")
+    alerts_topic: str = setting("alerts", "topic for alerts")
+    dead_letters_topic: str = setting("", "topic for messages that are no rows; default: INPUT_TOPIC.dead-letters")
+    labels_topic: str = setting("labels", "topic for labels; none: make none")
+    partitions: int = setting(4, "partitions of each topic: the most detectors that can share the input", least=1)
+    kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
+
+    def names(self) -> list[str]:
+        """The topics, in the order of the line."""
+        dead = self.dead_letters_topic or dead_letters_of(self.input_topic)
+        labels = [] if self.labels_topic == "none" else [self.labels_topic]
+        return [self.input_topic, self.alerts_topic, dead, *labels]
+
+
+def dead_letters_of(input_topic: str) -> str:
+    """The default name of an input topic's dead letters."""
+    return f"{input_topic}.dead-letters"
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type[Any], prefix: str) -> None:
@@ -169,7 +193,15 @@ def _refuse(found: Any) -> bool:
     raise ValueError(found)
 
 
-_CONVERTERS: dict[str, Any] = {"str": str, "Path": Path, "int": int, "float": float, "bool": _boolean}
+def _whole(found: Any) -> int:
+    return int(found) if not isinstance(found, (bool, float)) else _refuse(found)
+
+
+def _text(found: Any) -> str:
+    return str(found) if not isinstance(found, (bool, dict, list)) else str(_refuse(found))
+
+
+_CONVERTERS: dict[str, Any] = {"str": _text, "Path": Path, "int": _whole, "float": float, "bool": _boolean}
 _WANTED = {
     "str": "text",
     "Path": "a path",

@@ -5,14 +5,17 @@ Needs pandas, which the bare install does not have.
 
 from __future__ import annotations
 
+import io
 import lzma
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import zstandard
 from numpy.typing import NDArray
 
 from detector.errors import DataRefused
@@ -37,17 +40,31 @@ def read(path: Path) -> pd.DataFrame:
             frame = pd.read_parquet(path)
         elif name.endswith(CSV):
             header = _has_header(path)
-            frame = pd.read_csv(path, header="infer" if header else None)
+            frame = pd.read_csv(_source(path), header="infer" if header else None)
             if not header:
                 frame.columns = pd.Index([f"c{i}" for i in range(frame.shape[1])])
         else:
             raise DataRefused(f"data {path}: {', '.join(CSV + PARQUET)} wanted")
-    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
         raise DataRefused(f"data {path}: cannot be read: {_first_line(error)}") from error
     if frame.empty:
         raise DataRefused(f"data {path}: no rows")
     frame.columns = frame.columns.astype(str)
     return frame
+
+
+def _source(path: Path) -> Path | io.BytesIO:
+    """What pandas is to read. It would take a .zst that was cut short, or its first frame alone, for the whole."""
+    if not path.name.lower().endswith(".zst"):
+        return path
+    parts, rest = [], path.read_bytes()
+    while rest:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        parts.append(frame.decompress(rest))
+        if not frame.eof:
+            raise EOFError("compressed file ended before the end of its last frame")
+        rest = frame.unused_data
+    return io.BytesIO(b"".join(parts))
 
 
 def _first_line(error: Exception) -> str:
@@ -56,7 +73,7 @@ def _first_line(error: Exception) -> str:
 
 def _has_header(path: Path) -> bool:
     """A first line that is all numbers is a row."""
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    first = pd.read_csv(_source(path), header=None, nrows=1, dtype=str, keep_default_na=False)
     return not all(_is_number(cell) for cell in first.iloc[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ def parse(text: str) -> Spec:
 
 
 def _checked(spec: Spec) -> Spec:
+    if not math.isfinite(spec.number):
+        raise ValueError(f"threshold {spec.text!r}: a finite number is wanted")
     if spec.kind == "percentile" and not 0 < spec.number <= 100:
         raise ValueError(f"threshold {spec.text!r}: a percentile above 0 and up to 100 is wanted")
     if spec.kind in ("mad", RUNNING) and spec.number <= 0:

@@ -86,13 +86,15 @@ def told(doing: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise failure(error.args[0], doing) from error
+    except TimeoutError as error:  # an admin client's future
+        raise BrokerUnavailable(f"{doing}: no answer within {CONNECT_SECONDS:g} s") from error
 
 
 def connect(bootstrap_servers: str, given: Properties) -> AdminClient:
     """An admin client whose broker has answered; BrokerUnavailable after CONNECT_SECONDS."""
-    doing = f"bootstrap_servers {bootstrap_servers!r}: no broker answered within {CONNECT_SECONDS:g} s"
-    with told(doing):
+    with told("kafka properties"):
         admin = AdminClient(common(bootstrap_servers, given))
+    with told(f"bootstrap_servers {bootstrap_servers!r}: no broker answered within {CONNECT_SECONDS:g} s"):
         admin.list_topics(timeout=CONNECT_SECONDS)
     return admin
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -105,6 +106,7 @@ class Input:
 
     def _without_stale(self, messages: list[Any]) -> list[Any]:
         """Drops what was fetched before a rebalance or rewind took the partition elsewhere."""
+        messages = messages[1:] if _fetched_again(messages) else messages
         first = {message.partition(): message.offset() for message in reversed(messages)}
         here = self._positions
         if all(partition in here and offset >= here[partition] for partition, offset in first.items()):
@@ -129,10 +131,9 @@ class Input:
         self._committed = dict(self._positions)
 
     def commit(self) -> None:
-        """Commits the positions outside a transaction."""
+        """Commits the positions outside a transaction; KafkaException is the caller's to tell."""
         if offsets := self.uncommitted():
-            with told("committing offsets"):
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._consumer.commit(offsets=offsets, asynchronous=False)
         self.committed()
 
     def rewind(self) -> None:
@@ -214,6 +215,15 @@ class Input:
     def close(self) -> None:
         """Leaves the group, so that its partitions move on at once."""
         self._consumer.close()
+
+
+def _fetched_again(messages: list[Any]) -> bool:
+    """Whether a rebalance between `poll` and `consume` brought the first message's partition back to its start."""
+    if not messages:
+        return False
+    partition, offset = messages[0].partition(), messages[0].offset()
+    following = next((m for m in islice(messages, 1, None) if m.partition() == partition), None)
+    return following is not None and following.offset() <= offset
 
 
 class Reader:

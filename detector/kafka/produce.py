@@ -35,6 +35,13 @@ PERMANENT = {
 }
 """Delivery errors that a second try meets again."""
 
+REBALANCED = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+}
+"""Answers to the commit of a member that is not, or not yet again, in the group: the batch will be read again."""
+
 
 class Record(NamedTuple):
     """A record to publish."""
@@ -107,7 +114,8 @@ class ExactlyOnce:
     def _abort(self, error: KafkaError) -> None:
         if error.code() in FENCED or error.fatal():
             raise failure(error, "transaction")
-        self._retried(self._producer.abort_transaction)
+        with told("aborting the transaction"):
+            self._retried(self._producer.abort_transaction)
         lost, self._failed = self._failed, []
         if permanent := next((one for one in lost if one.code() in PERMANENT), None):
             raise failure(permanent, "publishing")
@@ -131,13 +139,19 @@ class AtLeastOnce:
 
     def commit(self, records: Iterable[Record], source: Input) -> None:
         """1. produce; 2. flush, and see every delivery report; 3. commit the offsets."""
-        for record in records:
-            produce(self._producer, record)
-        self._producer.flush()
+        with told("publishing"):
+            for record in records:
+                produce(self._producer, record)
+            self._producer.flush()
         lost, self._failed = self._failed, []
         if lost:
             raise failure(lost[0], "publishing") if lost[0].code() in PERMANENT else Aborted(lost[0].str())
-        source.commit()
+        try:
+            source.commit()
+        except KafkaException as error:
+            if error.args[0].code() in REBALANCED:
+                raise Aborted(error.args[0].str()) from error
+            raise failure(error.args[0], "committing offsets") from error
 
     def _delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
