@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     topics = commands.add_parser(
         "create-topics",
         help="make the topics that do not exist yet",
-        description="Makes the topics that do not exist yet, with the broker's own defaults for all but the partitions.",
+        description="Makes the topics that do not exist yet, with the broker's defaults for all but the partitions.",
         epilog=exit_codes_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

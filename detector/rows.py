@@ -106,17 +106,27 @@ class Decoder:
     def decode(self, messages: Sequence[Message]) -> tuple[Rows, list[Reject]]:
         """Rows and rejects of a batch; together they are all its messages."""
         values = [message.value() for message in messages]
-        formats = [_format(message, self.default_format) for message in messages]
-        matrix = self._whole(values, formats) if self._plain(messages, values) else None
+        headers = [message.headers() for message in messages]
+        formats = self._formats(headers)
+        matrix = self._whole(values, formats) if self._plain(messages, values, headers) else None
         if matrix is not None and self._not_finite(matrix) is None:
             return self._rows(matrix, messages), []
         return self._one_by_one(messages, values, formats)
 
-    def _plain(self, messages: Sequence[Message], values: list[Any]) -> bool:
+    def _formats(self, headers: list[Any]) -> list[str]:
+        """The format of each message, by its header or the default."""
+        if not any(headers):
+            return [self.default_format] * len(headers)
+        return [_last(found, FORMAT_HEADER) or self.default_format for found in headers]
+
+    def _plain(self, messages: Sequence[Message], values: list[Any], headers: list[Any]) -> bool:
         """Whether nothing in the batch is empty or oversized."""
         if not all(values) or max(map(len, values), default=0) > self.max_row_bytes:
             return False
-        return not any(map(_long_name, messages))
+        keys = filter(None, [message.key() for message in messages])
+        if max(map(len, keys), default=0) > MAX_NAME_BYTES:
+            return False
+        return not any(headers) or not any(_long_row_id(found) for found in headers)
 
     def _whole(self, values: list[bytes], formats: list[str]) -> NDArray[np.float32] | None:
         """The matrix of a batch of one format, or None where a value is no row."""
@@ -134,17 +144,21 @@ class Decoder:
 
     def _whole_json(self, values: list[bytes]) -> NDArray[np.float32] | None:
         try:
-            numbers = [self._json(value) for value in values]
+            if not all(map(bytes.isascii, values)):
+                for value in values:
+                    value.decode("utf-8")  # msgspec does not look into the fields it skips
+            rows = [self._json(value) for value in values]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
-        return self._matrix(numbers)
+        return self._matrix(map(msgspec.structs.astuple, rows), len(rows))
 
-    def _matrix(self, numbers: Sequence[Numbers]) -> NDArray[np.float32]:
+    def _matrix(self, numbers: Iterable[Numbers], count: int) -> NDArray[np.float32]:
         """float64 as JSON has it, then float32: the same rounding as history's own."""
         if self.schema.optional:
-            wide = np.array(numbers, dtype=np.float64)
+            wide = np.array(list(numbers), dtype=np.float64)
         else:
-            wide = np.fromiter(chain.from_iterable(numbers), np.float64, count=len(numbers) * self.width)
+            # One flat iterator of numbers: the fastest way from Python objects to an array that was measured.
+            wide = np.fromiter(chain.from_iterable(numbers), np.float64, count=count * self.width)
         return to_float32(wide.reshape(-1, self.width))
 
     def _not_finite(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_] | None:
@@ -199,7 +213,7 @@ class Decoder:
         if matrix is not None:
             return matrix
         numbers = _read_slowly(value, self.schema)
-        return numbers if isinstance(numbers, Refusal) else self._matrix([numbers])
+        return numbers if isinstance(numbers, Refusal) else self._matrix([numbers], 1)
 
     def _rows(self, matrix: NDArray[np.float32], messages: Sequence[Message]) -> Rows:
         count = len(messages)
@@ -220,8 +234,12 @@ def to_float32(wide: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def header(message: Message, name: str) -> str | None:
     """The text of a message's last header of that name, or None."""
+    return _last(message.headers(), name)
+
+
+def _last(headers: Any, name: str) -> str | None:
     found = None
-    for key, value in message.headers() or ():
+    for key, value in headers or ():
         if key == name:
             found = value
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
@@ -232,34 +250,23 @@ def text(key: Any) -> str | None:
     return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
 
 
-def _format(message: Message, default: str) -> str:
-    return header(message, FORMAT_HEADER) or default if message.headers() else default
-
-
 def _long_name(message: Message) -> bool:
-    key = message.key()
-    if key is not None and len(key) > MAX_NAME_BYTES:
-        return True
-    return any(name == ROW_ID_HEADER and len(value or b"") > MAX_NAME_BYTES for name, value in message.headers() or ())
+    return len(message.key() or b"") > MAX_NAME_BYTES or _long_row_id(message.headers())
 
 
-def _json_decoder(schema: Schema) -> Callable[[bytes], Numbers]:
-    """One msgspec struct for the schema: the fastest way from JSON text to numbers that was measured."""
+def _long_row_id(headers: Any) -> bool:
+    return any(name == ROW_ID_HEADER and len(value or b"") > MAX_NAME_BYTES for name, value in headers or ())
+
+
+def _json_decoder(schema: Schema) -> Callable[[bytes], Any]:
+    """One msgspec struct for the schema, its fields in the schema's order."""
     fields: list[Any] = []
     for index, name in enumerate(schema.features):
         optional = name in schema.optional
         fields.append((f"f{index}", float | None, None) if optional else (f"f{index}", float))
     names = {f"f{index}": name for index, name in enumerate(schema.features)}
     struct = msgspec.defstruct("Row", fields, rename=names, gc=False, kw_only=True)
-    decode = msgspec.json.Decoder(struct).decode
-    astuple = msgspec.structs.astuple
-
-    def numbers(value: bytes) -> Numbers:
-        if not value.isascii():
-            value.decode("utf-8")  # msgspec does not look into the fields it skips
-        return astuple(decode(value))
-
-    return numbers
+    return msgspec.json.Decoder(struct).decode
 
 
 def _read_slowly(value: bytes, schema: Schema) -> Numbers | Refusal:
