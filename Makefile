@@ -12,7 +12,7 @@ help: ## say what there is
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv: ## the environment, from the lock file
-.venv: requirements.lock pyproject.toml
+.venv: requirements.lock
 	@python=""; for one in python3.13 python3.12 python3.11 python3 python; do \
 	  if "$$one" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then python=$$one; break; fi; \
 	done; \

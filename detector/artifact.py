@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.alerts import ModelName
+from detector.drift import Reference
 from detector.errors import ModelRefused
 from detector.model import Model
 from detector.schema import Schema
@@ -51,6 +52,10 @@ class Artifact:
     def model(self) -> Model:
         """The served network."""
         return Model(self.graph, len(self.schema.features))
+
+    def drift_reference(self) -> Reference:
+        """What the world looked like when the model learned it."""
+        return Reference.from_arrays(self.reference, len(self.schema.features) + 1)
 
     def line(self, override: str = "") -> Line:
         """The artifact's threshold, or another method found in the same calibration scores."""

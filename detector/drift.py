@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -47,3 +51,62 @@ def _shares(counts: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(counts, np.float64)
     total = values.sum()
     return values / total if total > 0 else values
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Binned columns of held-out normal rows: those of the features, in order, and last the scores."""
+
+    edges: list[NDArray[np.float32]]
+    counts: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, columns: list[NDArray[np.float32]]) -> Reference:
+        """Bins columns, each (n,)."""
+        edges = [bin_edges(column) for column in columns]
+        return cls(edges, [bin_counts(column, edge) for column, edge in zip(columns, edges, strict=True)])
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """For an artifact's reference.npz: edges/I and counts/I of column I."""
+        arrays: dict[str, NDArray[Any]] = {f"edges/{i}": edges for i, edges in enumerate(self.edges)}
+        return arrays | {f"counts/{i}": counts for i, counts in enumerate(self.counts)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], columns: int) -> Reference:
+        """The inverse of `to_arrays`; KeyError where one is absent."""
+        return cls([arrays[f"edges/{i}"] for i in range(columns)], [arrays[f"counts/{i}"] for i in range(columns)])
+
+
+class Drift:
+    """PSI and KS of the last `rows` sampled rows against a reference: of each feature, and last of the score.
+
+    Rows are sampled by their offset, one in `every`, so that no clock and no chance decides.
+    """
+
+    def __init__(self, reference: Reference, rows: int = 2048, every: int = 8) -> None:
+        self._reference, self._every = reference, every
+        self._bins = np.zeros((rows, len(reference.edges)), np.uint8)
+        self._seen = 0
+
+    def update(self, offsets: NDArray[np.int64], matrix: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
+        """Takes offsets (n,), rows (n, d) and scores (n,)."""
+        sampled = np.flatnonzero(offsets % self._every == 0)[-len(self._bins) :]
+        if len(sampled) == 0:
+            return
+        places = np.arange(self._seen, self._seen + len(sampled)) % len(self._bins)
+        columns = np.column_stack((matrix[sampled], scores[sampled]))
+        for index, edges in enumerate(self._reference.edges):
+            column = columns[:, index]
+            bins = np.searchsorted(edges, column)
+            self._bins[places, index] = np.where(np.isnan(column), len(edges) + 1, bins)
+        self._seen += len(sampled)
+
+    def measure(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """PSI and KS, each (d + 1,); NaN before the first row."""
+        bins = self._bins[: self._seen].copy()
+        if len(bins) == 0:
+            nothing = np.full(len(self._reference.edges), np.nan)
+            return nothing, nothing
+        counts = [np.bincount(bins[:, i], minlength=len(counts)) for i, counts in enumerate(self._reference.counts)]
+        pairs = list(zip(self._reference.counts, counts, strict=True))
+        return np.array([psi(p, q) for p, q in pairs]), np.array([ks(p, q) for p, q in pairs])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from detector.artifact import Artifact
 from detector.detection import Verdicts, build_alerts, judge
+from detector.drift import Drift
 from detector.errors import UsageError
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
@@ -50,7 +51,8 @@ class Service:
         self.model = artifact.model()
         self.model.warm()
         self.decoder = Decoder(artifact.schema, settings.format, settings.max_row_bytes)
-        self.metrics = Metrics(self.line.calibrated.value, artifact.name)
+        self.drift = Drift(artifact.drift_reference(), settings.drift_rows, settings.drift_every)
+        self.metrics = Metrics(self.line.calibrated.value, artifact.name, self.drift, artifact.schema.features)
         self.windows: dict[int, RunningMedianMad] = {}
         self._stop = threading.Event()
         self._turned = time.monotonic()
@@ -128,6 +130,7 @@ class Service:
             self.output.commit(records, self.input)
         self.metrics.committed(verdicts, [reject.reason for reject in rejects])
         self._tell_times(rows, verdicts)
+        self.drift.update(rows.offset, rows.matrix, scores)
 
     def _tell_times(self, rows: Rows, verdicts: Verdicts) -> None:
         now = time.time()

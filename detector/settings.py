@@ -54,6 +54,8 @@ class Settings:
     window: int = setting(4096, "scores in a partition's running median and MAD", least=1)
     stride: int = setting(1024, "offsets after which they are taken anew", least=1)
     min_rows: int = setting(256, "scores below which the calibrated threshold holds", least=1)
+    drift_rows: int = setting(2048, "sampled rows that drift is measured over", least=1)
+    drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
     max_batch: int = setting(4096, "most messages in one batch and transaction", least=1)
     linger_ms: int = setting(5, "longest wait for a batch to fill after its first message, ms", least=0)
     max_row_bytes: int = setting(1 << 20, "longest value that is taken for a row, bytes", least=1)

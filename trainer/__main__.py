@@ -84,7 +84,7 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--time", metavar="COLUMN", help="column of the event time (default: found by name; or none)")
     command.add_argument("--key", metavar="COLUMN", help="column of the entity (card, patient)")
     command.add_argument("--epochs", type=_positive, help="most epochs (default: the recipe's)")
-    command.add_argument("--seed", type=int, default=0, help="of split and weights (default: 0)")
+    command.add_argument("--seed", type=_seed, default=0, help="of split and weights (default: 0)")
     command.add_argument("--name", help="the model's name (default: that of DATA)")
     command.add_argument("--version", default="1", help="the model's version (default: 1)")
 
@@ -108,7 +108,7 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", metavar="NAME", choices=KNOWN, help=", ".join(KNOWN))
     command.add_argument("--out", metavar="FILE", type=Path, required=True, help="CSV or Parquet to write")
     command.add_argument("--rows", type=_positive, help="how many (default: the set's)")
-    command.add_argument("--seed", type=int, default=0, help="another seed gives other rows (default: 0)")
+    command.add_argument("--seed", type=_seed, default=0, help="another seed gives other rows (default: 0)")
 
 
 def _positive(text: str) -> int:
@@ -119,6 +119,16 @@ def _positive(text: str) -> int:
 
 
 _positive.__name__ = "whole number above 0"
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 1 << 32:
+        raise ValueError(text)
+    return number
+
+
+_seed.__name__ = "whole number from 0 to 4294967295"
 
 
 def _fit(arguments: argparse.Namespace) -> None:

@@ -65,9 +65,7 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     files = {
         artifact.GRAPH: graph,
         artifact.KERAS: keras_file(fitted.model),
-        artifact.REFERENCE: artifact.pack_arrays(
-            reference(history.schema.features, history.held_out, held_out, scores)
-        ),
+        artifact.REFERENCE: artifact.pack_arrays(reference(history.held_out, held_out, scores)),
     }
     artifact.write(out, manifest, files)
     return history

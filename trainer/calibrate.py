@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.drift import bin_counts, bin_edges
+from detector.drift import Reference
 
 MOST_SCORES = 200_000
 """Calibration scores that an artifact keeps; of more, evenly spaced order statistics."""
@@ -25,18 +25,11 @@ def kept_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def reference(
-    features: tuple[str, ...], rows: NDArray[np.float32], scores: NDArray[np.float32], calibration: NDArray[np.float32]
+    rows: NDArray[np.float32], scores: NDArray[np.float32], calibration: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of reference.npz.
+    """The arrays of reference.npz: `calibration_scores`, in which thresholds are found, and drift's binned columns.
 
-    feature_edges/I and feature_counts/I for feature I, score_edges and score_counts: `detector.drift`'s bins of
-    held-out normal rows. calibration_scores: those that thresholds are found in.
+    rows (n, d) and scores (n,): of held-out normal rows.
     """
-    arrays: dict[str, NDArray[Any]] = {"calibration_scores": kept_scores(calibration)}
-    for index in range(len(features)):
-        column = rows[:MOST_ROWS, index]
-        arrays[f"feature_edges/{index}"] = edges = bin_edges(column)
-        arrays[f"feature_counts/{index}"] = bin_counts(column, edges)
-    arrays["score_edges"] = edges = bin_edges(scores)
-    arrays["score_counts"] = bin_counts(scores, edges)
-    return arrays
+    columns = [*rows[:MOST_ROWS].T, scores[:MOST_ROWS]]
+    return {"calibration_scores": kept_scores(calibration), **Reference.of(columns).to_arrays()}

@@ -53,7 +53,7 @@ def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progres
         verbose=0,
     )
     losses, held_out_losses = record.history["loss"], record.history["val_loss"]
-    return Fitted(build_model(affine, network), affine, losses, held_out_losses, int(np.argmin(held_out_losses)) + 1)
+    return Fitted(build_model(affine, network), affine, losses, held_out_losses, stop.best_epoch + 1)
 
 
 class _Told(keras.callbacks.Callback):  # type: ignore[misc]

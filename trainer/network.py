@@ -38,7 +38,8 @@ def fit_preprocessing(steps: tuple[Step, ...], features: tuple[str, ...], rows: 
     """A recipe's steps fitted on training rows (n, d); a constant feature keeps a scale of 1, as in scikit-learn."""
     wide = rows.astype(np.float64)
     width = len(features)
-    fill = np.nan_to_num(np.nanmean(wide, axis=0, where=~np.isnan(wide)) if len(wide) else np.zeros(width))
+    there = ~np.isnan(wide)
+    fill = np.nansum(wide, axis=0) / np.maximum(there.sum(axis=0), 1)  # 0 for a feature that is always missing
     affine = Affine(np.zeros(width), np.ones(width), fill)
     for step in steps:
         here = np.array([step.columns is None or name in step.columns for name in features])

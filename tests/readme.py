@@ -1,0 +1,77 @@
+"""The README's tables, made from the code. `python -m tests.readme` writes them into it; a test compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector.alerts import ModelName
+from detector.drift import Drift, Reference
+from detector.errors import EXIT_CODES
+from detector.metrics import Metrics
+from detector.rows import REASONS
+from detector.settings import Settings, TopicSettings, default_text, flag
+from replay.settings import Settings as ReplaySettings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks() -> dict[str, str]:
+    """By marker, the text that belongs between it and its end."""
+    return {
+        "reasons": table(("reason", "meaning"), ((f"`{name}`", meaning) for name, meaning in REASONS.items())),
+        "detector-settings": settings_table(Settings),
+        "topic-settings": settings_table(TopicSettings),
+        "replay-settings": settings_table(ReplaySettings),
+        "metrics": metrics_table(),
+        "exit-codes": table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),
+    }
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *(map(escaped, row) for row in rows))]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
+
+
+def escaped(cell: str) -> str:
+    """A cell that does not end its column."""
+    return cell.replace("|", "\\|")
+
+
+def settings_table(cls: type[Any]) -> str:
+    """Flag, default and meaning of each setting."""
+    rows = []
+    for f in fields(cls):
+        choices = " ".join(f"`{choice}`" for choice in f.metadata["choices"])
+        meaning = f.metadata["meaning"] + (f" ({choices})" if choices else "")
+        default = default_text(f)
+        rows.append((f"`{flag(f)}`", f"`{default}`" if default not in ("", "required") else default, meaning))
+    return table(("flag", "default", "meaning"), rows)
+
+
+def metrics_table() -> str:
+    """Name, type and meaning of each metric, as Prometheus shows them."""
+    nothing = Reference.of([np.zeros(1, np.float32)] * 2)
+    registry = Metrics(1.0, ModelName("", "", ""), Drift(nothing), ["feature"]).registry
+    suffix = {"counter": "_total", "info": "_info"}
+    found = sorted((m.name + suffix.get(m.type, ""), m.type, m.documentation) for m in registry.collect())
+    return table(("metric", "type", "meaning"), ((f"`{name}`", kind, meaning) for name, kind, meaning in found))
+
+
+def filled(text: str) -> str:
+    """The README with every table made anew."""
+    for name, content in blocks().items():
+        pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- /{name} -->", re.DOTALL)
+        assert pattern.search(text), f"README has no block {name}"
+        text = pattern.sub(lambda _, n=name, c=content: f"<!-- {n} -->\n{c}\n<!-- /{n} -->", text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))

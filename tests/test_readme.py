@@ -1,0 +1,48 @@
+"""The README does not drift from the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from detector.settings import Settings, TopicSettings
+from replay.settings import Settings as ReplaySettings
+from tests.readme import README, filled
+from trainer.__main__ import parser
+
+TEXT = README.read_text()
+ROOT = Path(__file__).parents[1]
+
+
+def test_tables_are_those_of_the_code() -> None:
+    """Settings, metrics, reasons and exit codes stand in the README as the code has them; see `tests.readme`."""
+    assert filled(TEXT) == TEXT, "run `python -m tests.readme`"
+
+
+@pytest.mark.parametrize(
+    "topic", [Settings.input_topic, Settings.alerts_topic, TopicSettings.labels_topic, ReplaySettings.labels_topic]
+)
+def test_topics_are_documented(topic: str) -> None:
+    """Every default topic has a row in the table of topics, the dead letters among them."""
+    assert f"| `{topic}` |" in TEXT
+    assert f"| `{Settings.input_topic}.dead-letters` |" in TEXT
+
+
+def test_commands_are_documented() -> None:
+    """Every command of the trainer, and both of the detector, are named."""
+    actions = next(action for action in parser()._actions if action.choices and action.dest == "command")
+    assert actions.choices
+    for command in actions.choices:
+        assert f"`{command}`" in TEXT or f"trainer {command}" in TEXT
+    assert "python -m detector run" in TEXT
+    assert "python -m detector create-topics" in TEXT
+
+
+def test_make_targets_exist() -> None:
+    """What the README tells a person to make, the Makefile makes; CI calls the README's test command."""
+    targets = set(re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    told = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE))
+    assert {"demo", "test"} <= told <= targets
+    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
