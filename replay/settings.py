@@ -25,7 +25,9 @@ class Settings:
     format: str = setting("json", "json: text, every digit kept; packed: float32, little endian", choices=FORMATS)
     model: str = setting("", "an artifact whose features, key, time, label and normal value hold where no flag says")
     features: str = setting(
-        "", "columns that make a row, comma-separated; default: for json all but the label, for packed all of numbers"
+        "",
+        "columns that make a row, comma-separated; default: for json all but the label, "
+        "for packed all numbers but label, time and key",
     )
     key: str = setting("", "column of the record's key, the entity; default: no key")
     time: str = setting("", "column of the event time; default: found by name; none: the file's order holds")

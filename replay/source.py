@@ -182,10 +182,11 @@ def _all_but_the_label(
 
 
 def _refuse_without_time(chosen: Settings) -> None:
+    needs = "needs event times, and the data has no time column: name it by --time"
     if chosen.pace.by_event:
-        raise UsageError(f"speed {chosen.speed!r} follows event times and the data has no time column: name it by --time")
+        raise UsageError(f"speed {chosen.speed!r} {needs}")
     if chosen.timestamps == ORIGINAL:
-        raise UsageError("timestamps 'original' are event times and the data has no time column: name it by --time")
+        raise UsageError(f"timestamps {ORIGINAL!r} {needs}")
 
 
 def packed_values(frame: pd.DataFrame, columns: Columns) -> PackedValues:
@@ -200,23 +201,22 @@ def json_values(frame: pd.DataFrame, columns: Columns) -> JsonValues:
 
 def json_column(values: pd.Series[Any]) -> NDArray[Any]:
     """A column (n,): numbers stay numbers, booleans become 0 and 1, all else text; UNSET where a value is missing."""
-    if pd.api.types.is_bool_dtype(values):
-        values = values.astype("Int64" if values.hasnans else "int64")
-    plain = values if pd.api.types.is_numeric_dtype(values) else values.astype(str)
-    return _with_gaps(plain, values.isna().to_numpy(), msgspec.UNSET)
+    if pd.api.types.infer_dtype(values, skipna=True) == "boolean":
+        values = values.astype("boolean").astype("Int64")
+    plain, missing = values if pd.api.types.is_numeric_dtype(values) else values.astype(str), values.isna().to_numpy()
+    if not missing.any():
+        return plain.to_numpy()
+    return np.where(missing, np.array(msgspec.UNSET, dtype=object), plain.to_numpy(dtype=object))
 
 
 def keys(values: pd.Series[Any]) -> Objects:
     """A key column as bytes of its text (n,), None where it is missing."""
     missing = values.isna().to_numpy()
-    if pd.api.types.is_float_dtype(values) and (values[~missing] % 1 == 0).all():
-        values = values.astype("Int64")  # whole numbers with gaps: pandas reads them as floats, and 17 is no 17.0
-    encoded = np.array([text.encode() for text in values.astype(str)], dtype=object)
-    return _with_gaps(pd.Series(encoded), missing, None)
+    if pd.api.types.is_float_dtype(values) and _whole(values[~missing]):
+        values = values.astype("Int64")  # pandas reads whole numbers with gaps as floats, and card 17 is not 17.0
+    texts = zip(values.astype(str), missing, strict=True)
+    return np.array([None if gone else text.encode() for text, gone in texts], dtype=object)
 
 
-def _with_gaps(values: pd.Series[Any], missing: NDArray[np.bool_], gap: object) -> NDArray[Any]:
-    if not missing.any():
-        return values.to_numpy()
-    array = values.to_numpy(dtype=object)
-    return np.where(missing, np.array(gap, dtype=object), array)
+def _whole(numbers: pd.Series[Any]) -> bool:
+    return bool(((numbers % 1 == 0) & (numbers.abs() < 2**53)).all())

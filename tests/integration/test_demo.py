@@ -12,7 +12,7 @@ from trainer.simulate import simulated_cards
 
 
 def test_a_real_broker(broker: Broker, tmp_path: Path) -> None:
-    """Exactly once, on topics of the demo's own: while it runs they are there, afterwards neither they nor its group."""
+    """Exactly once, on topics of the demo's own, which are gone afterwards, as its group is."""
     rows = tmp_path / "cards.csv"
     simulated_cards(8_000, seed=5, fraud_share=0.05).to_csv(rows, index=False)
     arguments = ("--data", str(rows), "--epochs", "1", "--speed", "500/s")

@@ -1,0 +1,71 @@
+"""How far a replay is, for whoever watches: a bar for a person, plain lines otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+LINE_SECONDS = 5.0
+BAR_SECONDS = 0.1
+
+
+class Watch(Protocol):
+    """every: seconds between two looks."""
+
+    every: float
+
+    def show(self, sent: int, seconds: float, waiting: str) -> None:
+        """Rows that the broker has, seconds since the start, and what is waited for if anything."""
+
+
+class Lines:
+    """A line every few seconds."""
+
+    every = LINE_SECONDS
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        self._total, self._stream = total, stream
+
+    def show(self, sent: int, seconds: float, waiting: str) -> None:
+        """One line, at once."""
+        line = f"replay: sent {sent}/{self._total} rows, {rate(sent, seconds)}{waiting and f', {waiting}'}"
+        print(line, file=self._stream, flush=True)
+
+
+class Bar:
+    """A bar that fills."""
+
+    every = BAR_SECONDS
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("replay", total=total, rate="", waiting="")
+
+    def show(self, sent: int, seconds: float, waiting: str) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, completed=sent, rate=rate(sent, seconds), waiting=waiting)
+
+
+def rate(rows: int, seconds: float) -> str:
+    """Rows a second, for people."""
+    return f"{rows / seconds if seconds > 0 else 0:.0f} rows/s"
+
+
+@contextmanager
+def watching(total: int, stream: TextIO) -> Iterator[Watch]:
+    """A bar where a person watches the stream, else lines; the bar is gone when it ends."""
+    if not stream.isatty():
+        yield Lines(total, stream)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} {task.fields[waiting]}"),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+        yield Bar(progress, total)
