@@ -39,7 +39,7 @@ class PortInUse(Failure):
 
 class Fenced(Failure):
     code = 7
-    meaning = "another process runs under the same instance name and took over"
+    meaning = "fenced: a process of the same instance name took over, or this one stood still for too long"
 
 
 class DataRefused(Failure):

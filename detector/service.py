@@ -38,6 +38,9 @@ log = logging.getLogger("detector")
 IDLE_SECONDS = 0.5
 """How long a poll waits for a first message: the longest a signal waits to be seen."""
 
+MOST_BACKOFF_SECONDS = 1.0
+"""The longest pause before a batch whose transactions abort one after the other is read again."""
+
 STALLED_SECONDS = 120.0
 """A loop that has not turned for so long is not alive; a group's offsets may be waited for for 60 s."""
 
@@ -54,7 +57,8 @@ class Service:
         self.drift = Drift(artifact.drift_reference(), settings.drift_rows, settings.drift_every)
         self.metrics = Metrics(self.line.calibrated.value, artifact.name, self.drift, artifact.schema.features)
         self.windows: dict[int, RunningMedianMad] = {}
-        self._stop = threading.Event()
+        # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
+        self._stopping = False
         self._turned = time.monotonic()
         routes: dict[str, Route] = {"/metrics": self.metrics.render, "/healthz": self._alive, "/readyz": self._ready}
         self.endpoint = Endpoint(settings.metrics_host, settings.metrics_port, routes)
@@ -66,7 +70,7 @@ class Service:
 
     def _connect(self) -> None:
         s = self.settings
-        admin = connect(s.bootstrap_servers, s.kafka)
+        admin = connect(s.bootstrap_servers, s.kafka, s.connect_seconds)
         check_topics(admin, [s.input_topic, s.alerts_topic, s.dead_letters_topic])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
         self.output = self._output()
@@ -90,11 +94,11 @@ class Service:
 
     def stop(self) -> None:
         """Asks the loop to end after the batch at hand."""
-        self._stop.set()
+        self._stopping = True
 
     def _loop(self, ends: Mapping[int, int] | None) -> None:
         aborts = 0
-        while not self._stop.is_set():
+        while not self._stopping:
             try:
                 with self.metrics.stage("poll"):
                     messages = self.input.poll(self.settings.max_batch, self.settings.linger_ms / 1000, IDLE_SECONDS)
@@ -110,7 +114,7 @@ class Service:
                 aborts += 1
                 log.warning("batch_aborted why=%r in_a_row=%d doing=%r", str(aborted), aborts, "reading it again")
                 self.metrics.aborted()
-                self._stop.wait(min(0.05 * 2**aborts, 5.0))
+                threading.Event().wait(min(0.05 * 2**aborts, MOST_BACKOFF_SECONDS))
                 self.input.rewind()
 
     def _turn(self, messages: Sequence[Message]) -> None:

@@ -62,6 +62,7 @@ class Settings:
     until_end: bool = setting(False, "process what the topic held at the start, commit, exit 0")
     metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
     metrics_port: int = setting(9108, "their port; 0: any free one", least=0)
+    connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
     log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 

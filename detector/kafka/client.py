@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,8 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
 
-CONNECT_SECONDS = float(os.environ.get("DETECTOR_CONNECT_SECONDS", "10"))
-"""How long a broker may take to answer for the first time."""
+CONNECT_SECONDS = 10.0
+"""How long a broker may take to answer a question about itself, and by default for the first time."""
 
 LIMIT_SECONDS = 2.0
 """How long it may take over a topic's configuration: the embedded broker never tells, and is waited for in vain."""
@@ -90,12 +89,12 @@ def told(doing: str) -> Iterator[None]:
         raise BrokerUnavailable(f"{doing}: no answer within {CONNECT_SECONDS:g} s") from error
 
 
-def connect(bootstrap_servers: str, given: Properties) -> AdminClient:
-    """An admin client whose broker has answered; BrokerUnavailable after CONNECT_SECONDS."""
+def connect(bootstrap_servers: str, given: Properties, seconds: float = CONNECT_SECONDS) -> AdminClient:
+    """An admin client whose broker has answered; BrokerUnavailable if it does not within `seconds`."""
     with told("kafka properties"):
         admin = AdminClient(common(bootstrap_servers, given))
-    with told(f"bootstrap_servers {bootstrap_servers!r}: no broker answered within {CONNECT_SECONDS:g} s"):
-        admin.list_topics(timeout=CONNECT_SECONDS)
+    with told(f"bootstrap_servers {bootstrap_servers!r}: no broker answered within {seconds:g} s"):
+        admin.list_topics(timeout=seconds)
     return admin
 
 

@@ -26,6 +26,9 @@ ASK_SECONDS = 0.5
 CONSUMER: dict[str, Any] = {
     "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "cooperative-sticky",  # who stays keeps its partitions, and their windows
+    # Offsets are asked for again while the group's transaction is open; the default pauses grow to a second.
+    "retry.backoff.ms": 2,
+    "retry.backoff.max.ms": 20,
     "session.timeout.ms": 10_000,  # a member that dies is missed for so long; the default is 45 s
     # The default of 1000 ms is slept each time the local queue has been full: small rows then come ten times slower.
     "fetch.queue.backoff.ms": 5,
@@ -283,9 +286,7 @@ class Progress:
     """What a group has committed, seen from outside."""
 
     def __init__(self, bootstrap_servers: str, given: Properties, group: str) -> None:
-        # While a transaction of the group is open its offsets are asked for again; by default, after up to a second.
-        retries = {"retry.backoff.ms": 2, "retry.backoff.max.ms": 20}
-        self._consumer = Consumer({**retries, **common(bootstrap_servers, given), **FIXED, "group.id": group})
+        self._consumer = Consumer({**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": group})
 
     def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """By partition, the group's committed offset; partitions without one are left out."""

@@ -314,6 +314,24 @@ def test_zombie_is_fenced(cards: Cards, topics: Topics) -> None:
     assert_whole(cards, topics, 3000)
 
 
+def test_frozen_member_says_nothing_twice(cards: Cards, topics: Topics) -> None:
+    """A member that stands still while another takes its partitions over publishes nothing of them when it wakes."""
+    rows = 18_000
+    send(topics.bootstrap, topics.input, messages(cards, rows, "json", topics.partitions))
+    timeouts = ("--kafka", "session.timeout.ms=1500", "--kafka", "transaction.timeout.ms=1000")
+    with running(topics, cards.model, "--max-batch", "16", *timeouts) as frozen:
+        await_true(lambda: sum(positions(topics)[0].values()) > 200, "some rows")
+        frozen.process.send_signal(signal.SIGSTOP)
+        assert sum(positions(topics)[0].values()) < rows
+        with running(topics, cards.model, *timeouts) as heir:
+            await_true(lambda: positions(topics)[0] == positions(topics)[1], "the end, by the heir")
+            frozen.process.send_signal(signal.SIGCONT)
+            frozen.process.send_signal(signal.SIGTERM)
+            assert frozen.wait() in (0, 7), frozen.log()
+            assert heir.kill(signal.SIGTERM) == 0
+    assert_whole(cards, topics, rows)
+
+
 def test_probes(cards: Cards, topics: Topics) -> None:
     """/healthz and /readyz answer 200 once the member has joined, /metrics names the model, others are 404."""
     with running(topics, cards.model) as detector:

@@ -364,7 +364,7 @@ def test_missing_topics(broker: Broker, data: Path, topic: str) -> None:
 def test_no_broker(data: Path) -> None:
     """A broker that does not answer is named, and the exit code is 4."""
     line = [sys.executable, "-m", "replay", str(data), "--bootstrap-servers", "127.0.0.1:1"]
-    environment: dict[str, Any] = {**os.environ, "DETECTOR_CONNECT_SECONDS": "1"}
+    environment: dict[str, Any] = {**os.environ, "REPLAY_CONNECT_SECONDS": "1"}
     done = subprocess.run(line, capture_output=True, text=True, timeout=30, env=environment)
     assert (done.returncode, done.stdout) == (4, "")
     assert "'127.0.0.1:1': no broker answered within 1 s" in done.stderr
