@@ -74,7 +74,7 @@ def _replayed(history: source.History, plan: Plan, chosen: Settings) -> Summary:
 
 def _batch_size(plan: Plan, chosen: Settings) -> dict[str, int]:
     """A batch no longer than the topics take: the broker refuses all rows of a longer one, not the long row alone."""
-    admin = connect(chosen.bootstrap_servers, chosen.kafka)
+    admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
     topics = [topic for topic in (plan.topic, plan.labels) if topic]
     check_topics(admin, topics)
     # A broker that does not tell of one topic is not waited for again.

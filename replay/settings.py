@@ -42,6 +42,7 @@ class Settings:
     limit: int = setting(0, "send the first rows only, in the order of event time; 0: all", least=0)
     max_lead: int = setting(0, "rows that the group may be behind: wait rather than run further ahead; 0: any", least=0)
     group: str = setting("", "the consumer group of max_lead")
+    connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 
     def __post_init__(self) -> None:
