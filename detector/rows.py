@@ -48,6 +48,38 @@ class Message(Protocol):
     def headers(self) -> Any: ...
 
 
+UNREADABLE: Any = (("", None),)
+"""Stands for headers of which a name is not UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headless:
+    """A message whose headers must not be asked for again: the client failed on them and would then hand out nulls."""
+
+    whole: Message
+
+    def topic(self) -> str:
+        return self.whole.topic()
+
+    def partition(self) -> int:
+        return self.whole.partition()
+
+    def offset(self) -> int:
+        return self.whole.offset()
+
+    def timestamp(self) -> tuple[int, int]:
+        return self.whole.timestamp()
+
+    def key(self) -> Any:
+        return self.whole.key()
+
+    def value(self) -> Any:
+        return self.whole.value()
+
+    def headers(self) -> None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Decoded rows of one batch, in the order in which they were read.
@@ -106,12 +138,13 @@ class Decoder:
     def decode(self, messages: Sequence[Message]) -> tuple[Rows, list[Reject]]:
         """Rows and rejects of a batch; together they are all its messages."""
         values = [message.value() for message in messages]
-        headers = [message.headers() for message in messages]
+        headers = _headers(messages)
         formats = self._formats(headers)
         matrix = self._whole(values, formats) if self._plain(messages, values, headers) else None
         if matrix is not None and self._not_finite(matrix) is None:
             return self._rows(matrix, messages), []
-        return self._one_by_one(messages, values, formats)
+        whole = [Headless(m) if found is UNREADABLE else m for m, found in zip(messages, headers, strict=True)]
+        return self._one_by_one(whole, values, formats)
 
     def _formats(self, headers: list[Any]) -> list[str]:
         """The format of each message, by its header or the default."""
@@ -126,7 +159,7 @@ class Decoder:
         keys = filter(None, [message.key() for message in messages])
         if max(map(len, keys), default=0) > MAX_NAME_BYTES:
             return False
-        return not any(headers) or not any(_long_row_id(found) for found in headers)
+        return not any(headers) or not any(found is UNREADABLE or _long_row_id(found) for found in headers)
 
     def _whole(self, values: list[bytes], formats: list[str]) -> NDArray[np.float32] | None:
         """The matrix of a batch of one format, or None where a value is no row."""
@@ -186,6 +219,8 @@ class Decoder:
         return self._rows(matrix, kept), rejects
 
     def _one(self, message: Message, value: Any, format_: str) -> NDArray[np.float32] | Refusal:
+        if isinstance(message, Headless):
+            return Refusal("not_utf8", "the name of a header is not UTF-8")
         if not value:
             return Refusal("empty", "the message has no value")
         if len(value) > self.max_row_bytes:
@@ -230,6 +265,16 @@ def to_float32(wide: NDArray[np.float64]) -> NDArray[np.float32]:
     """The one rounding from float64 to float32 that history and stream share; what overflows becomes infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(wide, np.float32)
+
+
+def _headers(messages: Sequence[Message]) -> list[Any]:
+    found: list[Any] = []
+    for message in messages:
+        try:
+            found.append(message.headers())
+        except SystemError:  # confluent_kafka, where a header's name is not UTF-8
+            found.append(UNREADABLE)
+    return found
 
 
 def header(message: Message, name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -200,11 +201,16 @@ def _whole(found: Any) -> int:
     return int(found) if not isinstance(found, (bool, float)) else _refuse(found)
 
 
+def _number(found: Any) -> float:
+    number = float(found)
+    return number if math.isfinite(number) and not isinstance(found, bool) else _refuse(found)
+
+
 def _text(found: Any) -> str:
     return str(found) if not isinstance(found, (bool, dict, list)) else str(_refuse(found))
 
 
-_CONVERTERS: dict[str, Any] = {"str": _text, "Path": Path, "int": _whole, "float": float, "bool": _boolean}
+_CONVERTERS: dict[str, Any] = {"str": _text, "Path": Path, "int": _whole, "float": _number, "bool": _boolean}
 _WANTED = {
     "str": "text",
     "Path": "a path",

@@ -78,10 +78,15 @@ def _checked(spec: Spec) -> Spec:
     return spec
 
 
-def calibrate(spec: Spec, scores: NDArray[np.float32]) -> Threshold:
-    """The threshold that a method finds in the scores (n,) of held-out normal rows."""
+def refuse_running(spec: Spec) -> None:
+    """ValueError where a method cannot be found in history."""
     if spec.kind == RUNNING:
         raise ValueError(f"threshold {spec.text!r} needs a running detector; history takes {', '.join(METHODS)}")
+
+
+def calibrate(spec: Spec, scores: NDArray[np.float32]) -> Threshold:
+    """The threshold that a method finds in the scores (n,) of held-out normal rows."""
+    refuse_running(spec)
     if len(scores) == 0 and spec.kind != "value":
         raise ValueError(f"threshold {spec.text!r} needs scores of normal rows, there are none")
     return Threshold(_FINDERS[spec.kind](spec.number, scores.astype(np.float64)), spec.text)

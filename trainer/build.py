@@ -16,7 +16,7 @@ from detector import artifact
 from detector.model import Model
 from detector.quiet import held_back
 from detector.statistics import summarize
-from detector.threshold import calibrate, parse
+from detector.threshold import calibrate, parse, refuse_running
 from trainer.calibrate import reference
 from trainer.datasets import Data
 from trainer.export import keras_file, serving_graph
@@ -44,6 +44,7 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     """Trains, exports, calibrates by the exported graph's own scores, and writes; nothing is written before the end."""
     artifact.refuse_to_replace(out)
     spec = parse(order.threshold or order.recipe.threshold)
+    refuse_running(spec)
     history = prepare(data, find_schema(data, columns, order.recipe.features), order.seed)
     fitted = fit(history, order.recipe, order.seed, order.epochs, progress)
     with held_back():

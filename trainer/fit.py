@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from detector.errors import Failure
 from trainer.history import History
 from trainer.network import Affine, build_autoencoder, build_model, fit_preprocessing
 from trainer.recipes import Recipe
@@ -53,6 +54,8 @@ def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progres
         verbose=0,
     )
     losses, held_out_losses = record.history["loss"], record.history["val_loss"]
+    if not np.isfinite([losses, held_out_losses]).all():
+        raise Failure(f"training diverged: the loss of epoch {len(losses)} is no finite number")
     return Fitted(build_model(affine, network), affine, losses, held_out_losses, stop.best_epoch + 1)
 
 

@@ -69,7 +69,7 @@ class Preprocess(keras.layers.Layer):  # type: ignore[misc]
     """Raw rows to what the network sees: fill, shift, scale, cut at FAR."""
 
     def __init__(self, offset: list[float], scale: list[float], fill: list[float], **kwargs: Any) -> None:
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{"trainable": False, **kwargs})  # a loaded file says it too
         self.offset, self.scale, self.fill = list(offset), list(scale), list(fill)
 
     def call(self, rows: Any) -> Any:

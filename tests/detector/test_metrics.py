@@ -1,0 +1,204 @@
+"""Metrics say what happened, in the conventions of Prometheus."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
+
+from detector.alerts import ModelName
+from detector.detection import Segment, Verdicts
+from detector.drift import Drift, Reference
+from detector.metrics import OUTCOMES, STAGES, Metrics, ScoreHistogram
+from detector.rows import REASONS
+from detector.statistics import Summary
+from detector.threshold import Threshold
+from tests.arrays import f32
+
+MODEL = ModelName("cards", "7", "abc")
+Key = tuple[str, frozenset[tuple[str, str]]]
+BASE_UNITS = ("seconds", "rows", "info", "score", "bytes")
+
+
+def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
+    return Metrics(threshold, MODEL, drift or a_drift(), ["a", "b"])
+
+
+def a_drift() -> Drift:
+    """Of features a and b and the score, against the same normal rows."""
+    column = np.linspace(0, 1, 500, dtype=np.float32)
+    return Drift(Reference.of([column] * 3), rows=100, every=1)
+
+
+def samples(told: Metrics, accept: str = "") -> dict[Key, float]:
+    """Every sample by name and labels."""
+    status, body, content_type = told.render(accept)
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    families = text_string_to_metric_families(body.decode())
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+def value(told: Metrics, name: str, **labels: str) -> float:
+    return samples(told)[name, frozenset(labels.items())]
+
+
+def verdicts(scores: list[float], *segments: tuple[int, Summary | None, float]) -> Verdicts:
+    parts = [Segment(p, np.empty(0, np.intp), summary, Threshold(line, "value:1")) for p, summary, line in segments]
+    return Verdicts(f32(scores), parts, np.empty(0, np.intp))
+
+
+def buckets(told: Metrics, name: str) -> dict[float, float]:
+    found = samples(told)
+    return {float(dict(labels)["le"]): count for (one, labels), count in found.items() if one == f"{name}_bucket"}
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 2.0**99, width=32), max_size=20), max_size=4), st.sampled_from([1.0, 0.037, 250.0])
+)
+def test_score_histogram_is_numpy_s(batches: list[list[float]], threshold: float) -> None:
+    """Each bucket counts the scores at or below its edge, batch by batch; sum and count are theirs."""
+    told = metrics(threshold)
+    for batch in batches:
+        told.committed(verdicts(batch), [])
+    scores: NDArray[np.float64] = f32([score for batch in batches for score in batch]).astype(float)
+    found = buckets(told, "detector_score")
+    edges = [*(threshold * 2.0 ** np.arange(-8, 9)), math.inf]
+    assert list(found) == pytest.approx(edges, rel=1e-8)
+    assert list(found.values()) == [np.count_nonzero(scores <= edge) for edge in edges]
+    assert value(told, "detector_score_count") == len(scores)
+    assert value(told, "detector_score_sum") == pytest.approx(scores.sum(), rel=1e-12)
+
+
+def test_a_score_at_an_edge() -> None:
+    """A bucket holds its upper edge; the threshold itself is one, so its bucket holds all that is no alert."""
+    told = metrics(0.5)
+    told.committed(verdicts([0.5, float(np.nextafter(np.float32(0.5), np.float32(1))), 0.0, 3e38]), [])
+    found = buckets(told, "detector_score")
+    assert (found[0.5], found[1.0], found[math.inf]) == (2, 3, 4)
+
+
+@pytest.mark.parametrize("threshold", [0.0, -2.0])
+def test_score_histogram_without_a_scale(threshold: float) -> None:
+    """A threshold that is no scale still gives ascending edges."""
+    (family,) = ScoreHistogram(threshold).collect()
+    edges = [float(one.labels["le"]) for one in family.samples if one.name.endswith("_bucket")]
+    assert edges == sorted(set(edges))
+
+
+def test_committed() -> None:
+    """A commit counts rows, rejects by reason, the batch's messages, itself, and what is in force by partition."""
+    told = metrics()
+    summary = Summary(300, 0.25, 0.125, 0.2)
+    told.committed(
+        verdicts([1, 2, 3], (4, None, 9.0), (4, summary, 2.5), (5, None, 9.0)), ["empty", "empty", "not_json"]
+    )
+    told.committed(verdicts([1]), [])
+    assert value(told, "detector_rows_total") == 4
+    assert value(told, "detector_rejects_total", reason="empty") == 2
+    assert value(told, "detector_rejects_total", reason="not_json") == 1
+    assert value(told, "detector_transactions_total", outcome="committed") == 2
+    assert (value(told, "detector_batch_rows_sum"), value(told, "detector_batch_rows_count")) == (7, 2)
+    assert value(told, "detector_threshold", partition="4") == 2.5
+    assert value(told, "detector_score_median", partition="4") == 0.25
+    assert value(told, "detector_score_mad", partition="4") == 0.125
+    assert ("detector_score_median", frozenset({("partition", "5")})) not in samples(told)
+
+
+def test_closed_sets_are_there_from_the_start() -> None:
+    """Every reason and outcome has its series before anything happened: a rate can start at 0."""
+    found = samples(metrics())
+    for reason in REASONS:
+        assert found["detector_rejects_total", frozenset({("reason", reason)})] == 0
+    for outcome in OUTCOMES:
+        assert found["detector_transactions_total", frozenset({("outcome", outcome)})] == 0
+    assert found["detector_model_info", frozenset({("name", "cards"), ("version", "7"), ("sha256", "abc")})] == 1
+
+
+def test_alerted() -> None:
+    """Alerts are counted with their latencies; a row from the future has none below 0."""
+    told = metrics()
+    told.alerted(np.array([0.004, 2.0, -7.0]))
+    assert value(told, "detector_alerts_total") == 3
+    assert value(told, "detector_alert_latency_seconds_count") == 3
+    assert value(told, "detector_alert_latency_seconds_sum") == pytest.approx(2.004)
+
+
+def test_aborted() -> None:
+    """An abort counts as an abort and nothing else."""
+    told = metrics()
+    before = samples(told)
+    told.aborted()
+    changed = {key: count for key, count in samples(told).items() if str(before[key]) != str(count)}
+    assert changed == {("detector_transactions_total", frozenset({("outcome", "aborted")})): 1}
+
+
+def test_lag() -> None:
+    """Lag is told by partition; where nothing waits its age is 0, and a clock that runs ahead makes none negative."""
+    told = metrics()
+    told.lag({0: 5, 1: 0, 2: 3}, {0: 1.5, 1: 99.0, 2: -4.0})
+    found = {(p, name): value(told, f"detector_lag_{name}", partition=p) for p in "012" for name in ("rows", "seconds")}
+    assert [found[p, "rows"] for p in "012"] == [5, 0, 3]
+    assert [found[p, "seconds"] for p in "012"] == [1.5, 0, 0]
+
+
+def test_forget() -> None:
+    """A partition that went has no series left, the others keep theirs; one never seen is no error."""
+    told = metrics()
+    told.committed(verdicts([1], (3, Summary(300, 1, 1, 1), 1.0), (31, Summary(300, 1, 1, 1), 1.0)), [])
+    told.lag({3: 1, 31: 1}, {})
+    told.forget([3, 77])
+    partitions = {dict(labels).get("partition") for _, labels in samples(told)}
+    assert partitions == {None, "31"}
+    assert sum(dict(labels).get("partition") == "31" for _, labels in samples(told)) == 5
+
+
+def test_drift() -> None:
+    """Drift is measured when it is asked for, by feature's name and for the score; NaN before the first row."""
+    drift = a_drift()
+    told = metrics(drift=drift)
+    assert math.isnan(value(told, "detector_feature_psi", feature="a"))
+    rows = np.linspace(0, 1, 100, dtype=np.float32)
+    drift.update(np.arange(100), np.column_stack((rows, rows + 1)), rows)
+    psi, ks = drift.measure()
+    for name, figures in (("psi", psi), ("ks", ks)):
+        found = [value(told, f"detector_feature_{name}", feature=feature) for feature in "ab"]
+        assert [*found, value(told, f"detector_score_{name}")] == figures.tolist()
+
+
+def test_stage() -> None:
+    """A stage that ended is timed; one that failed is not counted."""
+    told = metrics()
+    for stage in STAGES:
+        with told.stage(stage):
+            pass
+    with pytest.raises(KeyError), told.stage("poll"):
+        raise KeyError
+    for stage in STAGES:
+        assert value(told, "detector_stage_seconds_count", stage=stage) == 1
+
+
+def test_conventions() -> None:
+    """Names begin with detector_ and end in a unit, counters in _total, as the text form itself says of its types."""
+    told = metrics()
+    told.lag({0: 1}, {})
+    told.committed(verdicts([1], (0, Summary(300, 1, 1, 1), 1.0)), [])
+    for family in text_string_to_metric_families(told.render("")[1].decode()):
+        assert family.name.startswith("detector_")
+        assert family.documentation.endswith(".")
+        if family.type == "counter":
+            assert all(one.name.endswith(("_total", "_created")) for one in family.samples)
+        if family.type in ("histogram", "summary"):
+            assert family.name.endswith(BASE_UNITS)
+
+
+def test_open_metrics_on_request() -> None:
+    """A scraper that asks for OpenMetrics gets it, ended as it must be."""
+    _, body, content_type = metrics().render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")

@@ -1,0 +1,406 @@
+"""Messages become rows exactly as a straight reading of them says; whatever else they hold is a reject."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from detector import table
+from detector.records import dead_letter
+from detector.rows import (
+    MAX_NAME_BYTES,
+    REASONS,
+    Decoder,
+    Message,
+    Reject,
+    Rows,
+    encode_json,
+    encode_packed,
+    header,
+    text,
+    to_float32,
+)
+from detector.schema import Schema
+from tests.arrays import f32
+from tests.conftest import real
+from tests.messages import FakeMessage, json_message
+
+SCHEMA = Schema(("a", "b", "c"))
+GAPPY = Schema(("a", "b", "c"), optional=("b",))
+LARGEST = float(np.finfo(np.float32).max)
+Found = list[float] | str
+
+
+def message(content: bytes | None, offset: int = 0, **more: Any) -> FakeMessage:
+    return FakeMessage(content, ("transactions", 0, offset), **more)
+
+
+def decode(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> tuple[Rows, list[Reject]]:
+    return Decoder(schema).decode([message(content, **more)])
+
+
+def reason(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> str:
+    rows, rejects = decode(content, schema, **more)
+    assert len(rows) == 0
+    assert rejects[0].detail
+    return rejects[0].reason
+
+
+def straight(content: bytes, schema: Schema) -> Found:
+    """A row's float32 numbers, or the reason why it is none: json, feature by feature."""
+    try:
+        found = json.loads(content.decode("utf-8"), parse_int=float)
+    except UnicodeDecodeError:
+        return "not_utf8"
+    except (ValueError, RecursionError):
+        return "not_json"
+    if not isinstance(found, dict):
+        return "not_an_object"
+    numbers = [straight_number(found, name, name in schema.optional) for name in schema.features]
+    if wrong := [one for one in numbers if isinstance(one, str)]:
+        return wrong[0]
+    with np.errstate(over="ignore"):
+        narrow = [float(np.float32(one)) for one in numbers]
+    return "not_finite" if any(map(math.isinf, narrow)) else narrow
+
+
+def straight_number(found: dict[str, Any], name: str, optional: bool) -> float | str:
+    number = found.get(name)
+    if optional and number is None:
+        return math.nan
+    if name not in found:
+        return "missing_feature"
+    if not isinstance(number, float):
+        return "not_a_number"
+    return number if math.isfinite(number) else "not_finite"
+
+
+def found_by(decoder: Decoder, content: bytes) -> Found:
+    rows, rejects = decoder.decode([message(content)])
+    assert len(rows) + len(rejects) == 1
+    return rejects[0].reason if rejects else [float(number) for number in rows.matrix[0]]
+
+
+def same(one: Found, other: Found) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return np.array_equal(one, other, equal_nan=True)
+
+
+numbers = st.one_of(st.floats(), st.integers(), st.integers(-(10**400), 10**400))
+values = st.one_of(numbers, st.none(), st.booleans(), st.text(max_size=4), st.lists(numbers, max_size=2))
+objects = st.dictionaries(st.sampled_from(["a", "b", "c", "d", "é"]), values)
+rows_of_numbers = st.fixed_dictionaries({"a": numbers, "b": numbers, "c": numbers}, optional={"d": values})
+
+
+@given(st.one_of(rows_of_numbers, objects, values), st.sampled_from([SCHEMA, GAPPY]))
+def test_json_is_read_as_json_reads_it(row: Any, schema: Schema) -> None:
+    """Any JSON value gives the numbers, or the reason, of a straight reading with the json module."""
+    content = json.dumps(row, ensure_ascii=False).encode("utf-8")
+    assert same(found_by(Decoder(schema), content), straight(content, schema))
+
+
+@given(rows_of_numbers, st.integers(0, 200), st.integers(0, 255))
+def test_damaged_json_is_read_as_json_reads_it(row: Any, place: int, byte: int) -> None:
+    """One byte of a row changed: still the very numbers, or the very reason, of the straight reading."""
+    content = bytearray(json.dumps(row).encode())
+    content[place % len(content)] = byte
+    assert same(found_by(Decoder(SCHEMA), bytes(content)), straight(bytes(content), SCHEMA))
+
+
+@given(st.binary(min_size=1, max_size=80), st.sampled_from(["json", "packed"]), st.sampled_from([SCHEMA, GAPPY]))
+@example(b"\x00\x00\x80\x7f" * 3, "packed", GAPPY)
+@example(b"\x01\x00\xa0\x7f" * 3, "packed", GAPPY)
+def test_any_bytes_are_a_row_or_a_reject(content: bytes, format_: str, schema: Schema) -> None:
+    """Whatever bytes come, a row of finite numbers (NaN where a feature is optional) or a known reason comes out."""
+    rows, rejects = Decoder(schema, format_).decode([message(content)])
+    assert len(rows) + len(rejects) == 1
+    assert {reject.reason for reject in rejects} <= set(REASONS)
+    must = [name not in schema.optional for name in schema.features]
+    assert np.isfinite(rows.matrix[:, must]).all()
+    assert not np.isinf(rows.matrix).any()
+
+
+@given(st.lists(st.floats(width=32), min_size=3, max_size=3), st.booleans())
+def test_packed_is_read_as_struct_reads_it(row: list[float], optional: bool) -> None:
+    """Packed rows are little-endian float32 in the schema's order; NaN is an optional feature that is missing."""
+    schema = GAPPY if optional else SCHEMA
+    content = struct.pack("<3f", *row)
+    may = {"b"} if optional else set()
+    wrong = [not math.isfinite(x) and not (name in may and math.isnan(x)) for name, x in zip("abc", row, strict=True)]
+    assert same(found_by(Decoder(schema, "packed"), content), "not_finite" if any(wrong) else row)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_float64_through_json_is_the_direct_cast(number: float) -> None:
+    """A float64 written as JSON and read back is the float32 that a direct cast of history gives, bit for bit."""
+    (content,) = encode_json([{"a": number, "b": 0.0, "c": 0.0}])
+    direct = to_float32(np.array([number]))
+    rows, rejects = decode(content)
+    if np.isinf(direct[0]):
+        assert [reject.reason for reject in rejects] == ["not_finite"]
+    else:
+        assert rows.matrix[0, :1].tobytes() == direct.tobytes()
+
+
+def same_bits_as_history(frame: pd.DataFrame, features: tuple[str, ...]) -> None:
+    matrix = table.matrix(frame, features)
+    plain = [{str(name): number for name, number in row.items()} for row in frame.to_dict("records")]
+    lines = [message(one, at) for at, one in enumerate(encode_json(plain))]
+    packed = [message(one, at, marks=[("format", b"packed")]) for at, one in enumerate(encode_packed(matrix))]
+    for batch in (lines, packed):
+        rows, rejects = Decoder(Schema(features)).decode(batch)
+        assert rejects == []
+        assert rows.matrix.tobytes() == matrix.tobytes()
+
+
+def test_simulated_rows_are_the_bits_of_history(unseen_cards: pd.DataFrame) -> None:
+    """Simulated cards as messages of either format are, bit for bit, the matrix that history has of them."""
+    same_bits_as_history(unseen_cards, tuple(unseen_cards.columns[:-1]))
+
+
+def test_real_rows_are_the_bits_of_history() -> None:
+    """Real cards as messages of either format are, bit for bit, the matrix that history has of them."""
+    frame = table.read(real("creditcard_sample.parquet"))
+    same_bits_as_history(frame, tuple(name for name in frame.columns if name != "Class"))
+
+
+GOOD = b'{"a": 1, "b": 2.5, "c": -3e2}'
+NESTED = b"[" * 100_000
+BAD: dict[str, tuple[str, FakeMessage]] = {
+    "no value": ("empty", message(None)),
+    "empty value": ("empty", message(b"")),
+    "5 MB": ("too_large", message(b'{"a": 1, "b": 2, "c": 3, "d": "' + b"x" * 5_000_000 + b'"}')),
+    "key too long": ("too_large", message(GOOD, name=b"k" * (MAX_NAME_BYTES + 1))),
+    "row-id too long": ("too_large", message(GOOD, marks=[("row-id", b"7" * (MAX_NAME_BYTES + 1))])),
+    "unknown format": ("unknown_format", message(GOOD, marks=[("format", b"xml")])),
+    "format that is not UTF-8": ("unknown_format", message(GOOD, marks=[("format", b"\xff")])),
+    "not UTF-8": ("not_utf8", message(b"\xff\xfe")),
+    "not UTF-8 in a field that is ignored": ("not_utf8", message(b'{"a": 1, "b": 2, "c": 3, "d": "\xff"}')),
+    "half a surrogate as bytes": ("not_utf8", message(b'{"a": 1, "b": 2, "c": 3, "d": "\xed\xa0\x80"}')),
+    "text": ("not_json", message(b"hello")),
+    "cut short": ("not_json", message(GOOD[:-1])),
+    "more after it": ("not_json", message(GOOD + b"x")),
+    "a mark of byte order": ("not_json", message(b"\xef\xbb\xbf" + GOOD)),
+    "nested without end": ("not_json", message(NESTED)),
+    "nested in a feature": ("not_json", message(b'{"a": ' * 100_000)),
+    "nested in a field that is ignored": (
+        "not_json",
+        message(b'{"a": 1, "b": 2, "c": 3, "d": ' + NESTED + b"]" * len(NESTED) + b"}"),
+    ),
+    "array": ("not_an_object", message(b"[1, 2, 3]")),
+    "number": ("not_an_object", message(b"7")),
+    "null": ("not_an_object", message(b"null")),
+    "a feature missing": ("missing_feature", message(b'{"a": 1, "c": 3}')),
+    "a feature under another case": ("missing_feature", message(b'{"A": 1, "b": 2, "c": 3}')),
+    "string": ("not_a_number", message(b'{"a": "1", "b": 2, "c": 3}')),
+    "null for a number": ("not_a_number", message(b'{"a": 1, "b": null, "c": 3}')),
+    "boolean": ("not_a_number", message(b'{"a": 1, "b": true, "c": 3}')),
+    "list": ("not_a_number", message(b'{"a": 1, "b": [2], "c": 3}')),
+    "object": ("not_a_number", message(b'{"a": 1, "b": {"b": 2}, "c": 3}')),
+    "key given twice, a string last": ("not_a_number", message(b'{"a": 1, "b": 2, "c": 3, "b": "x"}')),
+    "NaN": ("not_finite", message(b'{"a": NaN, "b": 2, "c": 3}')),
+    "infinity": ("not_finite", message(b'{"a": 1, "b": -Infinity, "c": 3}')),
+    "1e400": ("not_finite", message(b'{"a": 1e400, "b": 2, "c": 3}')),
+    "beyond float32": ("not_finite", message(b'{"a": 1, "b": 2, "c": 3.5e38}')),
+    "400 digits": ("not_finite", message(b'{"a": 1, "b": 2, "c": ' + b"9" * 400 + b"}")),
+    "5,000 digits": ("not_finite", message(b'{"a": 1, "b": 2, "c": -' + b"9" * 5000 + b"}")),
+    "packed, too short": ("wrong_length", message(b"\0" * 11, marks=[("format", b"packed")])),
+    "packed, too long": ("wrong_length", message(b"\0" * 13, marks=[("format", b"packed")])),
+    "packed NaN": ("not_finite", message(struct.pack("<3f", 1, math.nan, 3), marks=[("format", b"packed")])),
+    "packed infinity": ("not_finite", message(struct.pack("<3f", 1, 2, math.inf), marks=[("format", b"packed")])),
+}
+FINE: dict[str, FakeMessage] = {
+    "as it should be": message(GOOD),
+    "white space": message(b"\n " + GOOD + b"\t\r\n"),
+    "more fields": message(b'{"z": [1, {"y": null}], "a": 1, "b": 2, "c": 3, "q": "\xc3\xa9"}'),
+    "escaped name": message(b'{"\\u0061": 1, "b": 2, "c": 3}'),
+    "key given twice": message(b'{"a": 9, "b": 2, "c": 3, "a": 1}'),
+    "key given twice, a string first": message(b'{"a": "x", "b": 2, "c": 3, "a": 1}'),
+    "2 ** 64": message(b'{"a": 18446744073709551616, "b": -9223372036854775809, "c": 3}'),
+    "300 digits that come to little": message(b'{"a": 0.' + b"0" * 300 + b'1, "b": 2, "c": 3}'),
+    "1e-400": message(b'{"a": 1e-400, "b": 2, "c": 3}'),
+    "largest": message(b'{"a": 3.4028234e38, "b": -3.4028234e38, "c": 3}'),
+    "longest key": message(GOOD, name=b"k" * MAX_NAME_BYTES, marks=[("row-id", b"7" * MAX_NAME_BYTES)]),
+    "header of no content": message(GOOD, marks=[("format", None), ("row-id", None)]),
+    "packed by header": message(struct.pack("<3f", 1, 2, 3), marks=[("format", b"packed")]),
+    "last header wins": message(GOOD, marks=[("format", b"xml"), ("format", b"json")]),
+}
+
+
+asked: list[int] = []
+
+
+class Unreadable(FakeMessage):
+    """What confluent_kafka makes of a header whose name is not UTF-8: it fails once, and then hands out nulls."""
+
+    def headers(self) -> Any:
+        asked.append(self.offset())
+        raise SystemError
+
+
+def test_a_header_name_that_is_not_utf8() -> None:
+    """Such a message is a reject whose headers are never asked for again; its neighbours are rows."""
+    asked.clear()
+    place = ("transactions", 2, 9)
+    batch = [message(GOOD), Unreadable(GOOD, place, 77, b"key"), message(GOOD)]
+    rows, (reject,) = Decoder(SCHEMA).decode(batch)
+    assert len(rows) == 2
+    assert reject.reason == "not_utf8"
+    record = dead_letter(reject, "dead")
+    assert (record.key, record.value) == (b"key", GOOD)
+    assert {("errors.partition", b"2"), ("errors.offset", b"9"), ("errors.timestamp", b"77")} <= set(record.headers)
+    assert reject.message.topic() == "transactions"
+    assert asked == [9]
+
+
+def test_every_reason_is_met() -> None:
+    """The bad messages of this file meet every reason of the closed set, and none beside it."""
+    assert {why for why, _ in BAD.values()} == set(REASONS)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_messages(name: str) -> None:
+    """Each bad message is one reject that holds the message itself, its reason, and a sentence."""
+    why, bad = BAD[name]
+    rows, (reject,) = Decoder(SCHEMA).decode([bad])
+    assert len(rows) == 0
+    assert reject.message is bad
+    assert reject.reason == why
+    assert 0 < len(reject.detail) < 300
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_odd_messages_that_are_rows(name: str) -> None:
+    """What is valid JSON with the features in it is a row, however odd; it has the numbers of the straight reading."""
+    odd = FINE[name]
+    rows, rejects = Decoder(SCHEMA).decode([odd])
+    assert rejects == []
+    assert odd.content is not None
+    packed = header(odd, "format") == "packed"
+    wanted = list(struct.unpack("<3f", odd.content)) if packed else straight(odd.content, SCHEMA)
+    assert rows.matrix[0].tolist() == wanted
+
+
+def test_neighbours_of_a_bad_message() -> None:
+    """Rows around bad messages come out bit for bit as they do alone, in their order, with their place and time."""
+    batch: list[Message] = []
+    for at, (one, (_, bad)) in enumerate(zip([*FINE.values()] * 4, BAD.values(), strict=False)):
+        batch += [
+            FakeMessage(one.content, ("transactions", at % 3, 2 * at), 1000 + at, one.name, one.marks),
+            FakeMessage(bad.content, ("transactions", at % 3, 2 * at + 1), 1000 + at, bad.name, bad.marks),
+        ]
+    rows, rejects = Decoder(SCHEMA).decode(batch)
+    alone = [Decoder(SCHEMA).decode([one])[0] for one in batch[::2]]
+    assert list(rows.messages) == batch[::2]
+    assert [reject.message for reject in rejects] == batch[1::2]
+    assert rows.matrix.tobytes() == b"".join(one.matrix.tobytes() for one in alone)
+    assert rows.offset.tolist() == [one.offset() for one in batch[::2]]
+    assert rows.partition.tolist() == [one.partition() for one in batch[::2]]
+    assert rows.timestamp.tolist() == [one.timestamp()[1] for one in batch[::2]]
+
+
+@given(
+    st.lists(st.sampled_from([*FINE.values(), *(bad for name, (_, bad) in BAD.items() if name != "5 MB")]), max_size=12)
+)
+def test_a_batch_is_its_messages_one_by_one(batch: list[FakeMessage]) -> None:
+    """Any mixture decodes to what its messages decode to alone: same rows, same rejects, same bits."""
+    decoder = Decoder(SCHEMA)
+    rows, rejects = decoder.decode(batch)
+    alone = [decoder.decode([one]) for one in batch]
+    assert rows.matrix.shape == (len(rows), 3)
+    assert rows.matrix.dtype == np.float32
+    assert rows.matrix.tobytes() == b"".join(one.matrix.tobytes() for one, _ in alone)
+    assert [(one.reason, one.detail) for one in rejects] == [(one.reason, one.detail) for _, o in alone for one in o]
+
+
+def test_optional_features() -> None:
+    """An optional feature may be absent, null, or NaN in a packed row: NaN in the matrix; text in it is no number."""
+    batch = [
+        message(b'{"a": 1, "c": 3}'),
+        message(b'{"a": 1, "b": null, "c": 3}'),
+        message(struct.pack("<3f", 1, math.nan, 3), marks=[("format", b"packed")]),
+    ]
+    rows, rejects = Decoder(GAPPY).decode(batch)
+    assert rejects == []
+    assert np.array_equal(rows.matrix, [[1, np.nan, 3]] * 3, equal_nan=True)
+    assert reason(b'{"a": 1, "b": "x", "c": 3}', GAPPY) == "not_a_number"
+    assert reason(b'{"a": 1, "b": NaN, "c": 3}', GAPPY) == "not_finite"
+    assert reason(b'{"a": 1, "b": -1e39, "c": 3}', GAPPY) == "not_finite"
+    assert reason(struct.pack("<3f", 1, math.inf, 3), GAPPY, marks=[("format", b"packed")]) == "not_finite"
+    assert reason(b'{"b": 1, "c": 3}', GAPPY) == "missing_feature"
+
+
+def test_header_wins_over_the_setting() -> None:
+    """The header `format` decides; without it the configured format does."""
+    decoder = Decoder(SCHEMA, "packed")
+    packed = struct.pack("<3f", 1, 2, 3)
+    batch = [message(packed), message(GOOD, marks=[("format", b"json")]), message(packed, marks=[("other", b"json")])]
+    rows, rejects = decoder.decode(batch)
+    assert rejects == []
+    assert rows.matrix.tolist() == [[1, 2, 3], [1, 2.5, -300], [1, 2, 3]]
+    assert [one.reason for one in decoder.decode([message(GOOD)])[1]] == ["wrong_length"]
+
+
+def test_unknown_default_format() -> None:
+    """A decoder for a format that does not exist is refused by name."""
+    with pytest.raises(ValueError, match="'avro9' is none of json, packed"):
+        Decoder(SCHEMA, "avro9")
+
+
+def test_max_row_bytes() -> None:
+    """A value of max_row_bytes is a row, one byte more is too large; the sentence says how much."""
+    decoder = Decoder(SCHEMA, max_row_bytes=len(GOOD))
+    rows, rejects = decoder.decode([message(GOOD), message(GOOD + b" ")])
+    assert len(rows) == 1
+    assert [(one.reason, one.detail) for one in rejects] == [
+        ("too_large", f"{len(GOOD) + 1} bytes, at most {len(GOOD)} make a row")
+    ]
+
+
+def test_details_name_the_feature() -> None:
+    """The sentence for a person names the feature that is wrong."""
+    cases = [
+        (b'{"a": 1, "c": 3}', "'b'"),
+        (b'{"a": 1, "b": "x", "c": 3}', "'b' is a str"),
+        (b'{"a": 1, "b": 2, "c": 1e39}', "'c'"),
+    ]
+    for content, named in cases:
+        assert named in decode(content)[1][0].detail
+
+
+def test_empty_batch() -> None:
+    """No messages give no rows, of the schema's width."""
+    rows, rejects = Decoder(GAPPY).decode([])
+    assert rows.matrix.shape == (0, 3)
+    assert rejects == []
+
+
+def test_encode_packed_is_struct() -> None:
+    """Encoding packs each row as struct does, also from a matrix that does not lie in one piece."""
+    matrix = f32(np.arange(12) / 7).reshape(3, 4).T
+    assert encode_packed(matrix) == [struct.pack("<3f", *row) for row in matrix.tolist()]
+
+
+def test_names_as_text() -> None:
+    """Keys and headers are text for people whatever their bytes; a header's last value counts."""
+    assert text(b"caf\xc3\xa9") == "café"
+    assert text(b"\xff") == "\\xff"
+    assert text("as it is") == "as it is"
+    assert text(None) is None
+    assert header(json_message({}, marks=[("x", b"1"), ("x", b"\xff2")]), "x") == "\ufffd2"
+    assert header(json_message({}), "x") is None
+
+
+def test_float32_rounding() -> None:
+    """The rounding is numpy's own to nearest even; what overflows becomes infinite, in silence."""
+    wide = np.array([0.1, LARGEST, 3.5e38, -1e300, np.nan])
+    assert np.array_equal(to_float32(wide), f32([0.1, LARGEST, np.inf, -np.inf, np.nan]), equal_nan=True)
