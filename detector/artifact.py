@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import json
@@ -29,6 +30,7 @@ from detector.threshold import RUNNING, Line, Threshold, calibrate, parse
 FORMAT = 1
 MANIFEST, GRAPH, KERAS, REFERENCE = "manifest.json", "model.tflite", "model.keras", "reference.npz"
 FILES = (GRAPH, KERAS, REFERENCE)
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Artifact:
     """A trained model with all that is needed to serve it.
 
     calibration: summary of the scores of held-out normal rows; `threshold` was found in them.
-    reference: arrays of reference.npz: `calibration_scores` (sorted float32) and the binned features for drift.
+    scores: those scores, sorted, float32 (n,). reference: what the world looked like when the model learned it.
     manifest: all of manifest.json, for people.
     """
 
@@ -46,16 +48,13 @@ class Artifact:
     threshold: Threshold
     calibration: Summary
     manifest: Mapping[str, Any]
-    reference: Mapping[str, NDArray[Any]]
+    scores: NDArray[np.float32]
+    reference: Reference
     graph: bytes
 
     def model(self) -> Model:
         """The served network."""
         return Model(self.graph, len(self.schema.features))
-
-    def drift_reference(self) -> Reference:
-        """What the world looked like when the model learned it."""
-        return Reference.from_arrays(self.reference, len(self.schema.features) + 1)
 
     def line(self, override: str = "") -> Line:
         """The artifact's threshold, or another method found in the same calibration scores."""
@@ -64,22 +63,25 @@ class Artifact:
         spec = parse(override)
         if spec.kind == RUNNING:
             return Line(self.threshold, spec)
-        return Line(calibrate(spec, self.reference["calibration_scores"]))
+        return Line(calibrate(spec, self.scores))
 
 
 def load(path: Path) -> Artifact:
     """Reads and verifies an artifact; ModelRefused names the file and what is wrong with it."""
     manifest = _manifest(path)
     contents = {name: _verified(path / name, digest) for name, digest in manifest["files"].items()}
+    arrays = _arrays(path / REFERENCE, contents[REFERENCE])
     try:
+        schema = Schema.from_dict(manifest["schema"])
         return Artifact(
             path=path,
             name=ModelName(manifest["name"], manifest["version"], manifest["files"][GRAPH]),
-            schema=Schema.from_dict(manifest["schema"]),
+            schema=schema,
             threshold=Threshold(**manifest["threshold"]),
             calibration=Summary(**manifest["calibration"]),
             manifest=manifest,
-            reference=_arrays(path / REFERENCE, contents[REFERENCE]),
+            scores=arrays["calibration_scores"],
+            reference=Reference.from_arrays(arrays, len(schema.features) + 1),
             graph=contents[GRAPH],
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -183,19 +185,27 @@ def _in_place_of(path: Path) -> Iterator[Path]:
 
 
 def _move(staging: Path, path: Path) -> None:
-    """One rename; two where an older artifact stands there, the first taken back if the second fails."""
+    """One rename; where an older artifact stands there, one exchange with it, and it goes with the staging directory.
+
+    Where the system cannot exchange (Linux can) it takes two renames, the first taken back if the second fails.
+    """
     if not path.exists():
         staging.rename(path)
-        return
-    retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-    path.rename(retired / path.name)
-    try:
-        staging.rename(path)
-    except OSError:
-        (retired / path.name).rename(path)
-        raise
-    finally:
+    elif not _exchanged(staging, path):
+        retired = staging.with_name(f"{staging.name}.old")
+        path.rename(retired)
+        try:
+            staging.rename(path)
+        except OSError:
+            retired.rename(path)
+            raise
         shutil.rmtree(retired)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchanges two directories in one step by Linux' renameat2; False where that cannot be done."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return rename is not None and rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -21,6 +21,10 @@ def plain(ok: bool, body: str) -> Answer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: who hangs up in the middle of an answer does not want it."""
+
     # Two detectors on one port must not share it silently.
     allow_reuse_port = False
 

@@ -25,7 +25,7 @@ REASONS: dict[str, str] = {
     "empty": "the message has no value",
     "too_large": "the value is longer than max_row_bytes, or key or row-id longer than 4096 bytes",
     "unknown_format": "the header `format` names no known format",
-    "not_utf8": "the value is not UTF-8 text",
+    "not_utf8": "the value, or a header's name, is not UTF-8 text",
     "not_json": "the value is not JSON",
     "not_an_object": "the JSON value is not an object",
     "missing_feature": "a feature is absent",

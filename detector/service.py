@@ -54,9 +54,10 @@ class Service:
         self.model = artifact.model()
         self.model.warm()
         self.decoder = Decoder(artifact.schema, settings.format, settings.max_row_bytes)
-        self.drift = Drift(artifact.drift_reference(), settings.drift_rows, settings.drift_every)
+        self.drift = Drift(artifact.reference, settings.drift_rows, settings.drift_every)
         self.metrics = Metrics(self.line.calibrated.value, artifact.name, self.drift, artifact.schema.features)
         self.windows: dict[int, RunningMedianMad] = {}
+        self._last: dict[int, int] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
         self._stopping = False
         self._turned = time.monotonic()
@@ -107,6 +108,7 @@ class Service:
                     self._turn(messages)
                 elif self.input.uncommitted():
                     self.output.commit([], self.input)  # control records moved the position
+                self._tell_lag()
                 if ends is not None and self.input.group_reached(ends):
                     return
                 aborts = 0
@@ -139,8 +141,11 @@ class Service:
     def _tell_times(self, rows: Rows, verdicts: Verdicts) -> None:
         now = time.time()
         self.metrics.alerted(now - rows.timestamp[verdicts.alerting] / 1000)
-        last = dict(zip(rows.partition.tolist(), rows.timestamp.tolist(), strict=True))
-        self.metrics.lag(self.input.lags(), {partition: now - at / 1000 for partition, at in last.items()})
+        self._last |= dict(zip(rows.partition.tolist(), rows.timestamp.tolist(), strict=True))
+
+    def _tell_lag(self) -> None:
+        now = time.time()
+        self.metrics.lag(self.input.lags(), {partition: now - at / 1000 for partition, at in self._last.items()})
 
     def _assigned(self, positions: Mapping[int, int]) -> None:
         """Partitions come: their statistics are made from the log before their first row is read."""
@@ -157,13 +162,16 @@ class Service:
     def _read_back(self, ranges: Ranges) -> Iterator[Sequence[Message]]:
         reader = Reader(self.settings.bootstrap_servers, self.settings.kafka)
         try:
-            yield from reader.between(self.settings.input_topic, ranges)
+            for messages in reader.between(self.settings.input_topic, ranges):
+                self._turned = time.monotonic()
+                yield messages
         finally:
             reader.close()
 
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self.windows.pop(partition, None)
+            self._last.pop(partition, None)
         self.metrics.forget(partitions)
 
     def _alive(self, accept: str) -> Answer:

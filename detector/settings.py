@@ -19,9 +19,11 @@ DELIVERIES = ("exactly_once", "at_least_once")
 T = TypeVar("T")
 
 
-def setting(default: Any, meaning: str, *, choices: Sequence[str] = (), least: float | None = None) -> Any:
+def setting(
+    default: Any, meaning: str, *, choices: Sequence[str] = (), least: float | None = None, most: float | None = None
+) -> Any:
     """A field of a settings class. `default` of None means that the person must say it, unless the type allows None."""
-    metadata = {"meaning": meaning, "choices": tuple(choices), "least": least}
+    metadata = {"meaning": meaning, "choices": tuple(choices), "least": least, "most": most}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -29,7 +31,7 @@ def setting(default: Any, meaning: str, *, choices: Sequence[str] = (), least: f
 
 def required(meaning: str) -> Any:
     """A field that has no default."""
-    return field(metadata={"meaning": meaning, "choices": (), "least": None})
+    return field(metadata={"meaning": meaning, "choices": (), "least": None, "most": None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +59,12 @@ class Settings:
     min_rows: int = setting(256, "scores below which the calibrated threshold holds", least=1)
     drift_rows: int = setting(2048, "sampled rows that drift is measured over", least=1)
     drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
-    max_batch: int = setting(4096, "most messages in one batch and transaction", least=1)
+    max_batch: int = setting(4096, "most messages in one batch and transaction", least=1, most=1_000_000)
     linger_ms: int = setting(5, "longest wait for a batch to fill after its first message, ms", least=0)
     max_row_bytes: int = setting(1 << 20, "longest value that is taken for a row, bytes", least=1)
     until_end: bool = setting(False, "process what the topic held at the start, commit, exit 0")
     metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
-    metrics_port: int = setting(9108, "their port; 0: any free one", least=0)
+    metrics_port: int = setting(9108, "their port; 0: any free one", least=0, most=65_535)
     connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
     log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
@@ -185,6 +187,8 @@ def _convert(f: Field[Any], found: Any, where: str) -> Any:
         raise UsageError(f"{where} has value {found!r}, one of {', '.join(f.metadata['choices'])} wanted")
     if f.metadata["least"] is not None and value < f.metadata["least"]:
         raise UsageError(f"{where} has value {found!r}, at least {f.metadata['least']} wanted")
+    if f.metadata["most"] is not None and value > f.metadata["most"]:
+        raise UsageError(f"{where} has value {found!r}, at most {f.metadata['most']} wanted")
     return value
 
 

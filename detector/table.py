@@ -74,7 +74,8 @@ def _first_line(error: Exception) -> str:
 def _has_header(path: Path) -> bool:
     """A first line that is all numbers is a row."""
     first = pd.read_csv(_source(path), header=None, nrows=1, dtype=str, keep_default_na=False)
-    return not all(_is_number(cell) for cell in first.iloc[0])
+    cells = [cell for cell in first.iloc[0] if cell]  # a value may be missing in the first row as in any other
+    return not cells or not all(map(_is_number, cells))
 
 
 def _is_number(cell: str) -> bool:

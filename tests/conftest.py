@@ -29,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_report_header() -> str:
+    """Says which rows the tests use."""
+    if REAL_DATA.is_dir():
+        return "real data: ../shared/data is there, and used"
+    return "real data: ../shared/data is ABSENT; simulated rows stand in, and tests of the real ones are skipped"
+
+
 def real(name: str) -> Path:
     """A file of real rows; a test that needs it is skipped where it is absent, and has a twin on simulated rows."""
     path = REAL_DATA / name

@@ -29,6 +29,7 @@ Properties = Mapping[str, str | int | float | bool]
 
 OURS = {
     "bootstrap.servers": "--bootstrap-servers",
+    "metadata.broker.list": "--bootstrap-servers",
     "group.id": "--group",
     "transactional.id": "--instance",
     "enable.auto.commit": "nothing: offsets commit with the alerts",
@@ -38,6 +39,8 @@ OURS = {
     "enable.idempotence": "nothing: a retry must not double a record",
 }
 """librdkafka properties that the promises stand on, and what sets them instead."""
+
+CALLS = {"on_delivery", "on_commit", "logger"}
 
 UNAVAILABLE = {
     KafkaError._TRANSPORT,
@@ -103,6 +106,8 @@ def common(bootstrap_servers: str, given: Properties) -> dict[str, Any]:
     for name in given:
         if name in OURS:
             raise UsageError(f"kafka property {name!r} cannot be set here; use {OURS[name]}")
+        if name in CALLS or name.endswith("_cb"):
+            raise UsageError(f"kafka property {name!r} is a function of a program; text cannot be one")
     debugging = log.isEnabledFor(logging.DEBUG)
     return {
         "bootstrap.servers": bootstrap_servers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +26,11 @@ PRODUCER: dict[str, Any] = {
     "retry.backoff.ms": 2,
     "message.max.bytes": 1_000_000_000,  # the topic's own limit decides
 }
+DELIVERY: dict[str, Any] = {"message.timeout.ms": 60_000}
+"""Outside transactions: after so long a broker that is away is noticed, and the batch is read again."""
+
+RETRY_SECONDS = 0.05
+
 PERMANENT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -110,6 +116,7 @@ class ExactlyOnce:
                 if not error.args[0].retriable():
                     raise
                 log.warning("transaction_retried error=%s", error.args[0].name())
+                threading.Event().wait(RETRY_SECONDS)
 
     def _abort(self, error: KafkaError) -> None:
         if error.code() in FENCED or error.fatal():
@@ -135,7 +142,9 @@ class AtLeastOnce:
     def __init__(self, bootstrap_servers: str, given: Properties) -> None:
         self._failed: list[KafkaError] = []
         with told("producer"):
-            self._producer = Producer({**PRODUCER, **common(bootstrap_servers, given), "on_delivery": self._delivered})
+            self._producer = Producer(
+                {**PRODUCER, **DELIVERY, **common(bootstrap_servers, given), "on_delivery": self._delivered}
+            )
 
     def commit(self, records: Iterable[Record], source: Input) -> None:
         """1. produce; 2. flush, and see every delivery report; 3. commit the offsets."""

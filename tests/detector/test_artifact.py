@@ -66,10 +66,10 @@ def test_round_trip(artifact_dir: Path, tmp_path: Path) -> None:
 
 def test_what_the_artifact_knows(cards_artifact: Artifact) -> None:
     """Threshold and calibration are those of the calibration scores; drift has a bin row for each feature and score."""
-    scores = cards_artifact.reference["calibration_scores"]
+    scores = cards_artifact.scores
     assert cards_artifact.calibration == summarize(scores)
     assert cards_artifact.threshold == calibrate(parse("percentile:99.5"), scores)
-    reference = cards_artifact.drift_reference()
+    reference = cards_artifact.reference
     assert len(reference.edges) == len(cards_artifact.schema.features) + 1
     assert {int(counts.sum()) for counts in reference.counts} == {len(scores)}
 
@@ -77,7 +77,7 @@ def test_what_the_artifact_knows(cards_artifact: Artifact) -> None:
 def test_line(cards_artifact: Artifact) -> None:
     """The line is the artifact's own, or another method found in the same scores, or a running one above its own."""
     assert cards_artifact.line().calibrated == cards_artifact.threshold
-    scores = cards_artifact.reference["calibration_scores"]
+    scores = cards_artifact.scores
     assert cards_artifact.line("mad:5").calibrated == calibrate(parse("mad:5"), scores)
     running = cards_artifact.line("running-mad:4")
     assert running.calibrated == cards_artifact.threshold
@@ -240,8 +240,22 @@ def test_a_failing_write_leaves_the_old_one(copy: Path) -> None:
     assert list(copy.parent.iterdir()) == [copy]
 
 
+def test_replacing_is_one_step(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An artifact is exchanged with the older one without a rename in between, and the older one is gone."""
+
+    def never(self: Path, target: Path) -> Path:
+        raise AssertionError("renamed")
+
+    manifest, files = manifest_of(copy), files_of(copy)
+    monkeypatch.setattr(Path, "rename", never)
+    artifact.write(copy, {**manifest, "version": "2"}, files)
+    assert artifact.load(copy).name.version == "2"
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
 def test_a_failing_move_brings_the_old_one_back(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the new artifact cannot be moved into place the old one returns to it."""
+    """Where the system cannot exchange, and the second of two renames fails, the old artifact returns to its place."""
+    monkeypatch.setattr(artifact, "_exchanged", lambda one, other: False)
     before, rename, calls = contents(copy), Path.rename, iter([True, False, True])
 
     def second_fails(self: Path, target: Path) -> Path:

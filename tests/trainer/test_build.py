@@ -65,7 +65,7 @@ def test_manifest(cards_artifact: Artifact) -> None:
 def test_calibrated_by_the_served_graph(ecg_artifact_dir: Path) -> None:
     """The threshold is found in scores of the exported graph, on the rows that the recipe says: here training rows."""
     found = artifact.load(ecg_artifact_dir)
-    scores = found.reference["calibration_scores"]
+    scores = found.scores
     known = KNOWN["simulated-ecg"]
     frame = known.make(1_000, 1)
     normal = frame[frame["label"] == 1].drop(columns="label").to_numpy(np.float32)
@@ -81,7 +81,7 @@ def test_calibrated_by_the_served_graph(ecg_artifact_dir: Path) -> None:
 def test_threshold_override(tmp_path: Path) -> None:
     """The order's threshold wins over the recipe's, and name and version are the order's."""
     found = built(tmp_path / "m", replace(ORDER, threshold="mad:2", name="mine", model_version="9"))
-    assert found.threshold == calibrate(parse("mad:2"), found.reference["calibration_scores"])
+    assert found.threshold == calibrate(parse("mad:2"), found.scores)
     assert (found.name.name, found.name.version) == ("mine", "9")
 
 

@@ -111,7 +111,7 @@ def test_score_keeps_every_bit(
     text = said(capsys, "score", artifact_dir, file, "--out", out, "--threshold", "percentile:90")
     found = table.read(out)
     scores = cards_model.score(table.matrix(table.read(file), cards_artifact.schema.features))
-    line = calibrate(parse("percentile:90"), cards_artifact.reference["calibration_scores"]).value
+    line = calibrate(parse("percentile:90"), cards_artifact.scores).value
     assert list(found.columns) == ["row_id", "score", "threshold", "verdict"]
     assert found["row_id"].tolist() == list(range(400))
     assert found["score"].to_numpy().astype(np.float32).tobytes() == scores.tobytes()
