@@ -22,6 +22,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from detector import artifact
 from detector.alerts import iso
+from detector.drift import Reference
 from detector.kafka import Reader
 from detector.rows import Message
 from detector.schema import Schema
@@ -174,8 +175,9 @@ def test_a_model_gives_the_order(broker: Broker, table: pd.DataFrame, data: Path
         "threshold": {"value": 1.0, "method": "fixed"},
         "calibration": {"rows": 1, "median": 0.0, "mad": 0.0, "mean_ad": 0.0},
     }
-    nothing = dict.fromkeys(artifact.FILES, b"") | {artifact.REFERENCE: artifact.pack_arrays({"a": np.zeros(1)})}
-    artifact.write(tmp_path / "model", manifest, nothing)
+    columns = [np.zeros(1, np.float32)] * (len(schema.features) + 1)
+    arrays = artifact.pack_arrays({"calibration_scores": columns[0], **Reference.of(columns).to_arrays()})
+    artifact.write(tmp_path / "model", manifest, dict.fromkeys(artifact.FILES, b"") | {artifact.REFERENCE: arrays})
     more = ["--model", str(tmp_path / "model"), "--format", "packed", "--key", "card", "--labels-topic", "none"]
     assert replay(broker, data, topic, *more).returncode == 0
     with np.errstate(over="ignore"):
