@@ -33,7 +33,7 @@ CONSUMER: dict[str, Any] = {
     # The default of 1000 ms is slept each time the local queue has been full: small rows then come ten times slower.
     "fetch.queue.backoff.ms": 5,
     "queued.min.messages": 1_000_000,
-    "queued.max.messages.kbytes": 32_768,  # this bounds the memory
+    "queued.max.messages.kbytes": 16_384,  # this bounds the memory
 }
 FIXED: dict[str, Any] = {
     "enable.auto.commit": False,
