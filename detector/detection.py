@@ -56,11 +56,12 @@ def build_alerts(
     at = verdicts.alerting
     if len(at) == 0:
         return []
-    in_force = {int(row): segment for segment in verdicts.segments for row in np.intersect1d(segment.rows, at)}
+    in_force = _in_force(len(rows), verdicts.segments)
     contributions, expected = model.explain(rows.matrix[at])
     alerts = []
     for i, row in enumerate(at.tolist()):
-        segment, message, score = in_force[row], rows.messages[row], float(verdicts.scores[row])
+        segment = verdicts.segments[in_force[row]]
+        message, score = rows.messages[row], float(verdicts.scores[row])
         source = place(message)
         alert = Alert(
             id=alert_id(source),
@@ -78,3 +79,11 @@ def build_alerts(
         )
         alerts.append((alert, message))
     return alerts
+
+
+def _in_force(count: int, segments: list[Segment]) -> NDArray[np.intp]:
+    """For each row of the batch (n,), the place of its segment."""
+    places = np.zeros(count, np.intp)
+    for number, segment in enumerate(segments):
+        places[segment.rows] = number
+    return places
