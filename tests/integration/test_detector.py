@@ -118,14 +118,12 @@ def test_running_threshold_equals_a_straight_loop(cards: Cards, topics: Topics) 
     assert {key: json.loads(text)["threshold"] for key, text in runs[0].items()} == expected
 
 
-def test_killed_ten_times(cards: Cards, topics: Topics, tmp_path: Path) -> None:
-    """SIGKILL at ten random moments over 50,000 rows: read_committed has every alert once, offsets at the end."""
-    rows = 50_000
-    sent = messages(cards, rows, "json", topics.partitions)
-    send(topics.bootstrap, topics.input, sent)
+def kill_at_random(cards: Cards, topics: Topics, rows: int, kills: int, *options: str) -> None:
+    """Sends rows, kills detectors at random moments after they have got their partitions, lets a last one finish."""
+    send(topics.bootstrap, topics.input, messages(cards, rows, "json", topics.partitions))
     chance = random.Random(20_131)
-    slow = ("--max-batch", "16", "--instance", "a", "--kafka", "session.timeout.ms=1500")
-    for _ in range(10):
+    slow = ("--max-batch", "16", "--instance", "a", "--kafka", "session.timeout.ms=1500", *options)
+    for _ in range(kills):
         with running(topics, cards.model, *slow) as detector:
             detector.await_line("partitions_assigned")
             with pytest.raises(subprocess.TimeoutExpired):
@@ -133,8 +131,23 @@ def test_killed_ten_times(cards: Cards, topics: Topics, tmp_path: Path) -> None:
             assert detector.kill() == -signal.SIGKILL
     committed, ends = positions(topics)
     assert 0 < sum(committed.values()) < sum(ends.values()) == rows
-    until_end(topics, cards.model, "--instance", "a")
-    assert_whole(cards, topics, rows)
+    until_end(topics, cards.model, "--instance", "a", *options)
+
+
+def test_killed_ten_times(cards: Cards, topics: Topics) -> None:
+    """SIGKILL at ten random moments over 50,000 rows: read_committed has every alert once, offsets at the end."""
+    kill_at_random(cards, topics, rows=50_000, kills=10)
+    assert_whole(cards, topics, 50_000)
+
+
+@pytest.mark.long
+def test_killed_a_hundred_times(cards: Cards, topics: Topics) -> None:
+    """A hundred kills over 300,000 rows, the running threshold deciding: the alerts are those of a calm run."""
+    running_line = ("--threshold", "running-mad:8", "--window", "512", "--stride", "128", "--min-rows", "64")
+    kill_at_random(cards, topics, 300_000, 100, *running_line)
+    calm = topics.with_outputs(f"{topics.name}-calm")
+    until_end(calm, cards.model, *running_line)
+    assert comparable(alerts_of(topics)) == comparable(alerts_of(calm)) != {}
 
 
 def assert_whole(cards: Cards, topics: Topics, rows: int) -> None:
