@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from detector import artifact, table
 from detector.rows import encode_json, encode_packed
@@ -37,9 +38,20 @@ from tests.integration.line import (
 )
 
 
+def rows_of(cards: Cards, rows: int) -> pd.DataFrame:
+    """So many rows: the table's, over and over."""
+    return cards.frame.iloc[np.arange(rows) % len(cards.frame)]
+
+
+def oracle(cards: Cards, rows: int) -> NDArray[np.float64]:
+    """The scores of those rows, by the model alone."""
+    found = artifact.load(cards.model)
+    return found.model().score(table.matrix(rows_of(cards, rows), found.schema.features)).astype(float)
+
+
 def messages(cards: Cards, rows: int, form: str, partitions: int) -> list[Sent]:
     """The first rows as messages, spread over the partitions by turns, each with its number."""
-    frame = cards.frame.iloc[np.arange(rows) % len(cards.frame)]
+    frame = rows_of(cards, rows)
     if form == "packed":
         values = encode_packed(table.matrix(frame, cards.features))
     else:
@@ -105,14 +117,13 @@ def test_running_threshold_equals_a_straight_loop(cards: Cards, topics: Topics) 
         runs.append(comparable(alerts_of(mine)))
     assert runs[0] == runs[1]
     expected = {}
-    found = artifact.load(cards.model)
-    scores = found.model().score(table.matrix(cards.frame.head(rows), found.schema.features)).astype(float)
+    scores, calibrated = oracle(cards, rows), artifact.load(cards.model).threshold.value
     for partition in range(topics.partitions):
         here = scores[partition :: topics.partitions]
         for offset, score in enumerate(here):
             edge = offset // stride * stride
             seen = here[max(0, edge - window) : edge]
-            line = summarize(seen).line(6.0) if len(seen) >= least else found.threshold.value
+            line = summarize(seen).line(6.0) if len(seen) >= least else calibrated
             if score > line:
                 expected[f"{topics.input}/{partition}/{offset}"] = line
     assert {key: json.loads(text)["threshold"] for key, text in runs[0].items()} == expected
@@ -152,12 +163,10 @@ def test_killed_a_hundred_times(cards: Cards, topics: Topics) -> None:
 
 def assert_whole(cards: Cards, topics: Topics, rows: int) -> None:
     """Every alert once, none too many, and all offsets committed."""
-    found = artifact.load(cards.model)
-    frame = cards.frame.iloc[np.arange(rows) % len(cards.frame)]
-    scores = found.model().score(table.matrix(frame, found.schema.features)).astype(float)
+    scores = oracle(cards, rows)
     expected = {
         f"{topics.input}/{i % topics.partitions}/{i // topics.partitions}": float(scores[i])
-        for i in np.flatnonzero(scores > found.threshold.value)
+        for i in np.flatnonzero(scores > artifact.load(cards.model).threshold.value)
     }
     alerts = alerts_of(topics)
     comparable(alerts)
@@ -170,14 +179,12 @@ def test_sigterm_leaves_nothing_uncommitted(cards: Cards, topics: Topics) -> Non
     """SIGTERM finishes the batch, commits, leaves the group and exits 0: alerts are exactly those below the offsets."""
     rows = 20_000
     send(topics.bootstrap, topics.input, messages(cards, rows, "packed", topics.partitions))
-    with running(topics, cards.model, "--max-batch", "50") as detector:
+    with running(topics, cards.model, "--max-batch", "20") as detector:
         await_true(lambda: sum(positions(topics)[0].values()) > 500, "some rows")
         assert detector.kill(signal.SIGTERM) == 0, detector.log()
     committed, _ = positions(topics)
     assert 500 < sum(committed.values()) < rows
-    found = artifact.load(cards.model)
-    scores = found.model().score(table.matrix(cards.frame.head(rows), found.schema.features)).astype(float)
-    alerting = np.flatnonzero(scores > found.threshold.value).tolist()
+    alerting = np.flatnonzero(oracle(cards, rows) > artifact.load(cards.model).threshold.value).tolist()
     expected = {str(i) for i in alerting if i // topics.partitions < committed[i % topics.partitions]}
     assert expected
     assert set(scores_by_row(alerts_of(topics))) == expected
