@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from detector import artifact, settings
-from detector.command import ended, exit_codes_text
+from detector.command import ended, told
 from detector.errors import INTERRUPTED
 from detector.kafka import connect, created
 from detector.service import Service
@@ -29,30 +29,19 @@ def parser() -> argparse.ArgumentParser:
     """The command line, with every setting."""
     top = argparse.ArgumentParser(
         prog="python -m detector",
-        description="Scores the rows of a Kafka topic with a trained model and publishes alerts.",
-        epilog=exit_codes_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **told("Scores the rows of a Kafka topic with a trained model and publishes alerts.", with_settings=False),
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser(
         "run",
         help="consume, score, alert",
-        description="Joins the group, scores rows, publishes alerts and dead letters with the offsets they come from.\n"
-        "Each setting may also stand in the TOML file or, as shown in brackets, in the environment; "
-        "a flag wins over the environment, and that over the file.",
-        epilog=exit_codes_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **told("Joins the group, scores rows, publishes alerts and dead letters with the offsets they come from."),
     )
     settings.add_flags(run, settings.Settings, PREFIX)
     topics = commands.add_parser(
         "create-topics",
         help="make the topics that do not exist yet",
-        description="Makes the topics that do not exist yet, with the broker's defaults for all but the partitions.",
-        epilog=exit_codes_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **told("Makes the topics that do not exist yet, with the broker's defaults for all but the partitions."),
     )
     settings.add_flags(topics, settings.TopicSettings, PREFIX)
     return top

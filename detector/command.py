@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from detector.errors import EXIT_CODES, INTERRUPTED, Failure
+
+SETTINGS = (
+    "Each setting may also stand in the TOML file or, as shown in brackets, in the environment; "
+    "a flag wins over the environment, and that over the file."
+)
 
 
 def exit_codes_text() -> str:
     """The exit codes for the foot of a help text."""
     return "exit codes:\n" + "\n".join(f"  {code:<3} {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+def told(description: str, with_settings: bool = True) -> dict[str, Any]:
+    """What the parsers of all command lines share; with_settings: for a command that has a settings class."""
+    return {
+        "description": f"{description}\n{SETTINGS}" if with_settings else description,
+        "epilog": exit_codes_text(),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
 
 
 def ended(command: Callable[[], int]) -> int:

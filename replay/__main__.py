@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from detector import artifact, settings
-from detector.command import ended, exit_codes_text
+from detector.command import ended, told
 from detector.errors import INTERRUPTED
 from detector.kafka import Progress, Publisher, check_topics, connect, topic_limit
 from replay import source
@@ -29,16 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, with every setting."""
-    top = argparse.ArgumentParser(
-        prog="python -m replay",
-        description="Publishes the rows of a file in the order of their event time.\n"
-        "Each setting may also stand in the TOML file or, as shown in brackets, in the environment; "
-        "a flag wins over the environment, and that over the file.\n"
-        "Ctrl-C and SIGTERM wait for what is on its way and end with a summary; a second one ends at once.",
-        epilog=exit_codes_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    about = told("Publishes the rows of a file in the order of their event time.")
+    about["description"] += (
+        "\nCtrl-C and SIGTERM wait for what is on its way and end with a summary; a second one ends at once."
     )
+    top = argparse.ArgumentParser(prog="python -m replay", **about)
     top.add_argument("data", metavar="DATA", type=Path, help="a file of rows: CSV (also .gz .xz .zst) or Parquet")
     settings.add_flags(top, Settings, PREFIX)
     return top

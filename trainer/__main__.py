@@ -13,7 +13,7 @@ from detector import artifact, table
 from detector.command import ended, exit_codes_text
 from detector.errors import DataRefused, Failure, UsageError
 from detector.quiet import held_back
-from detector.threshold import METHODS
+from detector.threshold import METHODS, parse, refuse_running
 from trainer.datasets import KNOWN, open_data, write
 from trainer.history import Columns
 from trainer.recipes import RECIPES
@@ -188,12 +188,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _line(found: artifact.Artifact, override: str) -> float:
     try:
-        line = found.line(override)
+        if override:
+            refuse_running(parse(override))
+        return found.line(override).calibrated.value
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if line.running:
-        raise UsageError(f"threshold {override!r} needs a running detector; history takes {', '.join(METHODS)}")
-    return line.calibrated.value
 
 
 def _show(arguments: argparse.Namespace) -> None:

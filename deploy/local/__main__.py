@@ -14,7 +14,7 @@ from deploy.local.demo import Demo, Stop
 from deploy.local.settings import PREFIX, Settings
 from deploy.local.show import show
 from detector import settings
-from detector.command import ended, exit_codes_text
+from detector.command import ended, told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,29 +24,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, with every setting."""
-    top = argparse.ArgumentParser(
-        prog="python -m deploy.local",
-        description="Trains a model, and lets rows flow through Kafka and the detector while you watch.\n"
-        "Each setting may also stand in the TOML file or, as shown in brackets, in the environment; "
-        "a flag wins over the environment, and that over the file.\n"
-        "Ctrl-C ends it; nothing is left behind.",
-        epilog=exit_codes_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    about = told("Trains a model, and lets rows flow through Kafka and the detector while you watch.")
+    about["description"] += "\nCtrl-C ends it; nothing is left behind."
+    top = argparse.ArgumentParser(prog="python -m deploy.local", **about)
     settings.add_flags(top, Settings, PREFIX)
     return top
 
 
 def _run(flags: dict[str, Any]) -> int:
     chosen = settings.load(Settings, flags, PREFIX)
-    stop, told = Stop(), show()
+    stop, shown = Stop(), show()
     with tempfile.TemporaryDirectory(prefix="fraud-demo-", ignore_cleanup_errors=True) as directory:
         try:
             with Children(Path(directory), chosen.kafka) as children:
-                Demo(chosen, Path(directory), children, told, stop).run()
+                Demo(chosen, Path(directory), children, shown, stop).run()
         finally:
-            told.end()
+            shown.end()
     return 0
 
 

@@ -116,10 +116,6 @@ class Input:
             return messages
         return [m for m in messages if m.partition() in here and m.offset() >= here[m.partition()]]
 
-    def positions(self) -> Positions:
-        """Where this member is in its partitions."""
-        return self._positions
-
     def uncommitted(self) -> list[TopicPartition]:
         """Positions that moved since the last commit."""
         moved = {p: at for p, at in self._positions.items() if self._committed.get(p) != at}

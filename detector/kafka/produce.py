@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -72,11 +72,27 @@ class Output(Protocol):
         """Gives up what is open."""
 
 
+class FailedDeliveries:
+    """The errors of delivery reports, as a producer's `on_delivery`, until they are taken."""
+
+    def __init__(self) -> None:
+        self._errors: list[KafkaError] = []
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None:
+            self._errors.append(error)
+
+    def take(self) -> list[KafkaError]:
+        """Those since the last time."""
+        taken, self._errors = self._errors, []
+        return taken
+
+
 class ExactlyOnce:
     """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447)."""
 
     def __init__(self, bootstrap_servers: str, given: Properties, transactional_id: str) -> None:
-        self._failed: list[KafkaError] = []
+        self._failed = FailedDeliveries()
         with told(f"transactional id {transactional_id!r}"):
             self._producer = Producer(
                 {
@@ -84,7 +100,7 @@ class ExactlyOnce:
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                     **common(bootstrap_servers, given),
                     "transactional.id": transactional_id,
-                    "on_delivery": self._delivered,
+                    "on_delivery": self._failed,
                 }
             )
             # Ends what an earlier process of this name left open, and fences it.
@@ -118,19 +134,14 @@ class ExactlyOnce:
                 log.warning("transaction_retried error=%s", error.args[0].name())
                 threading.Event().wait(RETRY_SECONDS)
 
-    def _abort(self, error: KafkaError) -> None:
+    def _abort(self, error: KafkaError) -> NoReturn:
         if error.code() in FENCED or error.fatal():
             raise failure(error, "transaction")
         with told("aborting the transaction"):
             self._retried(self._producer.abort_transaction)
-        lost, self._failed = self._failed, []
-        if permanent := next((one for one in lost if one.code() in PERMANENT), None):
+        if permanent := next((one for one in self._failed.take() if one.code() in PERMANENT), None):
             raise failure(permanent, "publishing")
         raise Aborted(f"{error.str()} ({error.name()})")
-
-    def _delivered(self, error: KafkaError | None, message: Any) -> None:
-        if error is not None:
-            self._failed.append(error)
 
     def close(self) -> None:
         """Nothing: a transaction is never open between two batches."""
@@ -140,10 +151,10 @@ class AtLeastOnce:
     """Records first, offsets after: a crash between the two repeats alerts and loses none."""
 
     def __init__(self, bootstrap_servers: str, given: Properties) -> None:
-        self._failed: list[KafkaError] = []
+        self._failed = FailedDeliveries()
         with told("producer"):
             self._producer = Producer(
-                {**PRODUCER, **DELIVERY, **common(bootstrap_servers, given), "on_delivery": self._delivered}
+                {**PRODUCER, **DELIVERY, **common(bootstrap_servers, given), "on_delivery": self._failed}
             )
 
     def commit(self, records: Iterable[Record], source: Input) -> None:
@@ -152,8 +163,7 @@ class AtLeastOnce:
             for record in records:
                 produce(self._producer, record)
             self._producer.flush()
-        lost, self._failed = self._failed, []
-        if lost:
+        if lost := self._failed.take():
             raise failure(lost[0], "publishing") if lost[0].code() in PERMANENT else Aborted(lost[0].str())
         try:
             source.commit()
@@ -161,10 +171,6 @@ class AtLeastOnce:
             if error.args[0].code() in REBALANCED:
                 raise Aborted(error.args[0].str()) from error
             raise failure(error.args[0], "committing offsets") from error
-
-    def _delivered(self, error: KafkaError | None, message: Any) -> None:
-        if error is not None:
-            self._failed.append(error)
 
     def close(self) -> None:
         """Waits for what is on its way."""
@@ -207,10 +213,6 @@ class Publisher:
     def poll(self, seconds: float = 0.0) -> None:
         """Takes in the delivery reports that are there, waiting for the first as long as told."""
         self._producer.poll(seconds)
-
-    def flush(self, seconds: float) -> int:
-        """Waits for what is on its way; the number still unanswered."""
-        return self._producer.flush(seconds)
 
     def waiting(self) -> int:
         """Records not yet answered for."""
