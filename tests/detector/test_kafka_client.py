@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
 from detector.kafka import Aborted, AtLeastOnce, ExactlyOnce, Input
 from detector.kafka.client import FENCED, MISSING, MISUSED, OURS, UNAVAILABLE, common, connect, failure, told
-from detector.kafka.produce import PERMANENT, REBALANCED
+from detector.kafka.produce import PERMANENT, REBALANCED, FailedDeliveries
 
 CODES = sorted(
     {code for name, code in vars(KafkaError).items() if name.lstrip("_").isupper() and isinstance(code, int)}
@@ -150,7 +150,10 @@ class Broken:
 
 def commit_with(producer: Broken, lost: list[KafkaError] | None = None) -> None:
     output = ExactlyOnce.__new__(ExactlyOnce)
-    vars(output).update(_producer=producer, _failed=lost or [])
+    failed = FailedDeliveries()
+    for error in lost or ():
+        failed(error, None)
+    vars(output).update(_producer=producer, _failed=failed)
     output.commit([], cast(Any, SimpleNamespace()))
 
 
