@@ -1,0 +1,64 @@
+"""`fit`: from history to an artifact."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from detector import artifact
+from detector.errors import Failure, UsageError
+from detector.quiet import held_back
+from trainer.commands.arguments import add_data, add_label, positive, seed
+from trainer.commands.show import describe
+from trainer.datasets import open_data
+from trainer.history import Columns
+from trainer.recipes import RECIPES
+
+ABOUT = "train on the normal rows of DATA and write an artifact"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    add_data(parser)
+    add_label(parser)
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the artifact goes")
+    parser.add_argument("--recipe", choices=RECIPES, default="default", help="network and training (default: default)")
+    parser.add_argument("--threshold", metavar="SPEC", help="how the line is found (default: the recipe's)")
+    parser.add_argument("--features", metavar="A,B,...", help="columns to learn from (default: all numeric ones)")
+    parser.add_argument("--time", metavar="COLUMN", help="column of the event time (default: found by name; or none)")
+    parser.add_argument("--key", metavar="COLUMN", help="column of the entity (card, patient)")
+    parser.add_argument("--epochs", type=positive, help="most epochs (default: the recipe's)")
+    parser.add_argument("--seed", type=seed, default=0, help="of split and weights (default: 0)")
+    parser.add_argument("--name", help="the model's name (default: that of DATA)")
+    parser.add_argument("--version", default="1", help="the model's version (default: 1)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Does it."""
+    with held_back():  # TensorFlow takes seconds to import, and only this command needs it
+        from trainer.build import Order, build
+        from trainer.progress import told
+
+    data = open_data(arguments.data, arguments.seed)
+    recipe = RECIPES[arguments.recipe]
+    order = Order(
+        recipe_name=arguments.recipe,
+        recipe=recipe,
+        name=arguments.name or data.name.partition(".")[0],
+        model_version=arguments.version,
+        threshold=arguments.threshold,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+    )
+    features = tuple(arguments.features.split(",")) if arguments.features else None
+    columns = Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key)
+    with told(arguments.epochs or recipe.epochs) as progress:
+        try:
+            history = build(data, columns, order, arguments.out, progress)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        except OSError as error:
+            raise Failure(f"out {arguments.out}: {error.strerror or error}") from error
+    if history.dropped:
+        print(f"left out: {', '.join(history.dropped)}")
+    print(describe(artifact.load(arguments.out)))
