@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.rows import ROW_ID_HEADER, Message, header, text
+from detector.schema import Schema
 
 REASONS = 5
 """How many features an alert names."""
@@ -20,12 +21,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Headers = list[tuple[str, bytes]]
 
 
+Value = float | str | bool | None
+"""A feature's value for people: a number, a text feature's text, true or false; None where there is none to show."""
+
+
 class Reason(msgspec.Struct, frozen=True):
-    """One feature's part. expected: the model's reconstruction in the feature's units. share: of the score, 0 to 1."""
+    """One feature's part. expected: the model's reconstruction in the feature's units. share: of the score, 0 to 1.
+
+    value: None where it is missing, or a text that the model never saw. expected: for a text feature the text whose
+    position is nearest, for a boolean whether it is at least 0.5.
+    """
 
     feature: str
-    value: float | None
-    expected: float
+    value: Value
+    expected: Value
     share: float
 
 
@@ -80,7 +89,7 @@ def iso(milliseconds: int) -> str:
 
 
 def reasons(
-    features: Sequence[str],
+    schema: Schema,
     values: NDArray[np.float32],
     expected: NDArray[np.float32],
     contributions: NDArray[np.float32],
@@ -91,13 +100,31 @@ def reasons(
     largest = np.argsort(-parts, kind="stable")[:REASONS]
     return [
         Reason(
-            feature=features[i],
-            value=None if np.isnan(values[i]) else float(values[i]),
-            expected=float(expected[i]),
+            feature=schema.features[i],
+            value=_shown(schema, schema.features[i], float(values[i])),
+            expected=_shown(schema, schema.features[i], _possible(schema, schema.features[i], float(expected[i]))),
             share=float(parts[i]) / total if total > 0 else 0.0,
         )
         for i in largest
     ]
+
+
+def _shown(schema: Schema, feature: str, number: float) -> Value:
+    """What a feature's number in the matrix stands for."""
+    if math.isnan(number):
+        return None
+    if feature in schema.booleans:
+        return number >= 0.5
+    values = schema.categories.get(feature)
+    if values is None:
+        return number
+    return values[int(number)] if number < len(values) else None
+
+
+def _possible(schema: Schema, feature: str, number: float) -> float:
+    """An expected number; for a text feature the position nearest to it that has a text."""
+    values = schema.categories.get(feature)
+    return number if values is None else min(max(round(number), 0), len(values) - 1)
 
 
 def place(message: Message) -> Source:

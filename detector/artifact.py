@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.alerts import ModelName
+from detector.calibration import Calibration
 from detector.drift import Reference
 from detector.errors import ModelRefused
 from detector.model import Model
@@ -37,8 +38,8 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 class Artifact:
     """A trained model with all that is needed to serve it.
 
-    calibration: summary of the scores of held-out normal rows; `threshold` was found in them.
-    scores: those scores, sorted, float32 (n,). reference: what the world looked like when the model learned it.
+    calibration: history's scores, in which `threshold` was found. summary: of the normal rows' scores.
+    reference: what the world looked like when the model learned it.
     manifest: all of manifest.json, for people.
     """
 
@@ -46,9 +47,9 @@ class Artifact:
     name: ModelName
     schema: Schema
     threshold: Threshold
-    calibration: Summary
+    summary: Summary
     manifest: Mapping[str, Any]
-    scores: NDArray[np.float32]
+    calibration: Calibration
     reference: Reference
     graph: bytes
 
@@ -57,13 +58,13 @@ class Artifact:
         return Model(self.graph, len(self.schema.features))
 
     def line(self, override: str = "") -> Line:
-        """The artifact's threshold, or another method found in the same calibration scores."""
+        """The artifact's threshold, or one that another method finds in the same history."""
         if not override:
             return Line(self.threshold)
         spec = parse(override)
         if spec.kind == RUNNING:
             return Line(self.threshold, spec)
-        return Line(calibrate(spec, self.scores))
+        return Line(calibrate(spec, self.calibration))
 
 
 def load(path: Path) -> Artifact:
@@ -78,9 +79,9 @@ def load(path: Path) -> Artifact:
             name=ModelName(manifest["name"], manifest["version"], manifest["files"][GRAPH]),
             schema=schema,
             threshold=Threshold(**manifest["threshold"]),
-            calibration=Summary(**manifest["calibration"]),
+            summary=Summary(**manifest["summary"]),
             manifest=manifest,
-            scores=arrays["calibration_scores"],
+            calibration=Calibration.from_arrays(arrays, manifest["calibration"]),
             reference=Reference.from_arrays(arrays, len(schema.features) + 1),
             graph=contents[GRAPH],
         )
@@ -153,6 +154,13 @@ def write(path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -
             _write_file(staging / name, files[name])
         sealed = {**manifest, "format": FORMAT, "files": {name: sha256(files[name]) for name in FILES}}
         _write_file(staging / MANIFEST, _dump({**sealed, "sha256": _seal(sealed)}))
+
+
+def amend(found: Artifact, changes: Mapping[str, Any]) -> None:
+    """Exchanges a loaded artifact for one whose manifest has other entries; the rest stays byte by byte."""
+    path = found.path.resolve()  # what a link points at is exchanged, and not the link
+    files = {name: _verified(path / name, digest) for name, digest in found.manifest["files"].items()}
+    write(path, {**found.manifest, **changes}, files)
 
 
 def _write_file(path: Path, content: bytes) -> None:

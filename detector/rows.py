@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.schema import Schema
+from detector.schema import LONGEST_CATEGORY, Schema
 
 FORMATS = ("json", "packed")
 ROW_ID_HEADER = "row-id"
@@ -29,7 +30,8 @@ REASONS: dict[str, str] = {
     "not_json": "the value is not JSON",
     "not_an_object": "the JSON value is not an object",
     "missing_feature": "a feature is absent",
-    "not_a_number": "a feature holds a string, null, boolean, list or object",
+    "not_a_number": "a feature holds a string, null, boolean, list or object; a boolean one: not true, false, 1 or 0",
+    "not_a_category": "a text feature holds a number, null, boolean, list or object; packed: no position of a value",
     "not_finite": "a feature is NaN, infinite, or beyond the range of float32",
     "wrong_length": "a packed value is not 4 bytes for each feature",
 }
@@ -134,6 +136,9 @@ class Decoder:
         self.max_row_bytes = max_row_bytes
         self._json = _json_decoder(schema)
         self._must = np.array([name not in schema.optional for name in schema.features])
+        largest = [schema.largest(name) for name in schema.features]
+        self._stepped = np.flatnonzero([one is not None for one in largest])
+        self._largest = np.array([one for one in largest if one is not None], np.float32)
 
     def decode(self, messages: Sequence[Message]) -> tuple[Rows, list[Reject]]:
         """Rows and rejects of a batch; together they are all its messages."""
@@ -141,7 +146,7 @@ class Decoder:
         headers = _headers(messages)
         formats = self._formats(headers)
         matrix = self._whole(values, formats) if self._plain(messages, values, headers) else None
-        if matrix is not None and self._not_finite(matrix) is None:
+        if matrix is not None and self._not_finite(matrix) is None and self._astray(matrix) is None:
             return self._rows(matrix, messages), []
         whole = [Headless(m) if found is UNREADABLE else m for m, found in zip(messages, headers, strict=True)]
         return self._one_by_one(whole, values, formats)
@@ -202,6 +207,14 @@ class Decoder:
         wrong = ~finite & (self._must | ~np.isnan(matrix))
         return wrong if wrong.any() else None
 
+    def _astray(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Where text and boolean features (n, k) hold what is no position, 0 or 1; None where all are well."""
+        if not self._stepped.size:
+            return None
+        part = matrix[:, self._stepped]
+        wrong = (part < 0) | (part > self._largest) | (part != np.floor(part)) & ~np.isnan(part)
+        return wrong if wrong.any() else None
+
     def _one_by_one(
         self, messages: Sequence[Message], values: list[Any], formats: list[str]
     ) -> tuple[Rows, list[Reject]]:
@@ -230,12 +243,21 @@ class Decoder:
         if format_ not in FORMATS:
             return Refusal("unknown_format", f"format {format_[:40]!r} is none of {', '.join(FORMATS)}")
         vector = self._one_packed(value) if format_ == "packed" else self._one_json(value)
-        if isinstance(vector, Refusal) or (wrong := self._not_finite(vector)) is None:
-            return vector
-        return Refusal("not_finite", f"feature {self._name(wrong[0])!r} is NaN, infinite or beyond float32")
+        return vector if isinstance(vector, Refusal) else self._refused(vector) or vector
 
-    def _name(self, wrong: NDArray[np.bool_]) -> str:
-        return self.schema.features[int(np.argmax(wrong))]
+    def _refused(self, vector: NDArray[np.float32]) -> Refusal | None:
+        """Why the numbers of one row (1, d) are no row."""
+        if (wrong := self._not_finite(vector)) is not None:
+            name = self.schema.features[int(np.argmax(wrong[0]))]
+            return Refusal("not_finite", f"feature {name!r} is NaN, infinite or beyond float32")
+        if (wrong := self._astray(vector)) is None:
+            return None
+        place = int(self._stepped[np.argmax(wrong[0])])
+        name, number = self.schema.features[place], vector[0, place]
+        if name in self.schema.booleans:
+            return Refusal("not_a_number", f"feature {name!r} is {number:g}, a boolean wanted")
+        most = self.schema.largest(name)
+        return Refusal("not_a_category", f"feature {name!r} is {number:g}, a position from 0 to {most} wanted")
 
     def _one_packed(self, value: bytes) -> NDArray[np.float32] | Refusal:
         matrix = self._whole_packed([value])
@@ -303,12 +325,46 @@ def _long_row_id(headers: Any) -> bool:
     return any(name == ROW_ID_HEADER and len(value or b"") > MAX_NAME_BYTES for name, value in headers or ())
 
 
+class Category(float, Enum):
+    """A text feature's value as msgspec finds it by its text: a number, its position, ready for an array.
+
+    One made by `_category` has a member for each value, and one for all others. That members are floats costs nothing
+    when numpy takes them; a method `__float__` would be called for each.
+    """
+
+    def __new__(cls, text: str, position: int) -> Category:
+        self = float.__new__(cls, position)
+        self._value_ = text
+        return self
+
+    @classmethod
+    def _missing_(cls, value: object) -> Category:
+        return cls["OTHER"]
+
+    __repr__ = object.__repr__  # float's own would be given the text
+
+
+OTHER = "?" * (LONGEST_CATEGORY + 1)
+"""The text of the member that stands for all texts that are no value: too long to be one."""
+
+
+def _category(values: Sequence[str]) -> Any:
+    members = {f"VALUE_{position}": (text, position) for position, text in enumerate(values)}
+    return Category("Value", members | {"OTHER": (OTHER, len(values))})  # type: ignore[arg-type]
+
+
+def _json_type(schema: Schema, name: str) -> Any:
+    if name in schema.categories:
+        return _category(schema.categories[name])
+    return bool | float if name in schema.booleans else float
+
+
 def _json_decoder(schema: Schema) -> Callable[[bytes], Any]:
     """One msgspec struct for the schema, its fields in the schema's order."""
     fields: list[Any] = []
     for index, name in enumerate(schema.features):
-        optional = name in schema.optional
-        fields.append((f"f{index}", float | None, None) if optional else (f"f{index}", float))
+        kind = _json_type(schema, name)
+        fields.append((f"f{index}", kind | None, None) if name in schema.optional else (f"f{index}", kind))
     names = {f"f{index}": name for index, name in enumerate(schema.features)}
     struct = msgspec.defstruct("Row", fields, rename=names, gc=False, kw_only=True)
     return msgspec.json.Decoder(struct).decode
@@ -330,18 +386,31 @@ def _read_slowly(value: bytes, schema: Schema) -> Numbers | Refusal:
 def _numbers(found: dict[str, Any], schema: Schema) -> Numbers | Refusal:
     numbers: list[float | None] = []
     for name in schema.features:
-        number = found.get(name)
-        if number is None and name in schema.optional:
+        value = found.get(name)
+        if value is None and name in schema.optional:
             numbers.append(None)
         elif name not in found:
             return Refusal("missing_feature", f"feature {name!r} is absent")
-        elif not isinstance(number, float):
-            return Refusal("not_a_number", f"feature {name!r} is a {type(number).__name__}, a number wanted")
-        elif not math.isfinite(number):
-            return Refusal("not_finite", f"feature {name!r} is {number}")
+        elif isinstance(number := _number(value, name, schema), Refusal):
+            return number
         else:
             numbers.append(number)
     return tuple(numbers)
+
+
+def _number(value: Any, name: str, schema: Schema) -> float | Refusal:
+    """What the matrix holds for the value of one feature that is there."""
+    told = f"feature {name!r} is a {type(value).__name__}"
+    if name in schema.categories:
+        if not isinstance(value, str):
+            return Refusal("not_a_category", f"{told}, text wanted")
+        values = schema.categories[name]
+        return float(values.index(value) if value in values else len(values))
+    if name in schema.booleans and isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, float):
+        return Refusal("not_a_number", f"{told}, a {'boolean' if name in schema.booleans else 'number'} wanted")
+    return value if math.isfinite(value) else Refusal("not_finite", f"feature {name!r} is {value}")
 
 
 def encode_packed(matrix: NDArray[np.float32]) -> list[bytes]:

@@ -53,7 +53,11 @@ class Settings:
         "exactly_once", "exactly_once: alerts and offsets commit in one transaction", choices=DELIVERIES
     )
     format: str = setting("json", "format of rows without a `format` header", choices=FORMATS)
-    threshold: str = setting("", "overrides the artifact's: percentile:P, mean+Ksd, mad:K, value:X or running-mad:K")
+    threshold: str = setting(
+        "",
+        "overrides the artifact's: percentile:P, mean+Ksd, mad:K, value:X, f1, "
+        "recall@precision:P, budget:N/day or running-mad:K",
+    )
     window: int = setting(4096, "scores in a partition's running median and MAD", least=1)
     stride: int = setting(1024, "offsets after which they are taken anew", least=1)
     min_rows: int = setting(256, "scores below which the calibrated threshold holds", least=1)

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "\nCtrl-C and SIGTERM wait for what is on its way and end with a summary; a second one ends at once."
     )
     top = argparse.ArgumentParser(prog="python -m replay", **about)
-    top.add_argument("data", metavar="DATA", type=Path, help="a file of rows: CSV (also .gz .xz .zst) or Parquet")
+    top.add_argument("data", metavar="DATA", type=Path, help="rows: CSV (also .gz .xz .zst), Parquet or TFRecord")
     settings.add_flags(top, Settings, PREFIX)
     return top
 

@@ -29,10 +29,10 @@ class Settings:
         "columns that make a row, comma-separated; default: for json all but the label, "
         "for packed all numbers but label, time and key",
     )
-    key: str = setting("", "column of the record's key, the entity; default: no key")
+    key: str = setting("", "column of the record's key, the entity; default: found by name; none: no key")
     time: str = setting("", "column of the event time; default: found by name; none: the file's order holds")
     label: str = setting("", "column of the label; default: found by name; none: no column is one")
-    normal: str = setting("", "the label's value for a normal row; default: 0")
+    normal: str = setting("", "the label's value for a normal row; default: found, 0 for numbers")
     timestamps: str = setting(
         NOW,
         "now: the first row happens now, the others as the speed has it; original: the file's own times, "

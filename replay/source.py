@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,13 +23,18 @@ Objects = NDArray[np.object_]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of history are what. features: those that make a row, in order; empty for all there are."""
+    """Which columns of history are what. features: those that make a row, in order; empty for all there are.
+
+    normal: empty for what is found in the label. categories, booleans: the model's text and boolean features.
+    """
 
     features: tuple[str, ...]
     key: str | None
     time: str | None
     label: str | None
     normal: str
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    booleans: tuple[str, ...] = ()
 
 
 class Values(Protocol):
@@ -155,22 +161,25 @@ def asked(chosen: Settings, schema: Schema | None) -> Columns:
         key=chosen.key or (schema.key if schema else None),
         time=chosen.time or (schema.time if schema else None),
         label=chosen.label or (schema.label if schema else None),
-        normal=chosen.normal or (schema.normal if schema else "0"),
+        normal=chosen.normal or (schema.normal if schema else ""),
+        categories=schema.categories if schema else {},
+        booleans=schema.booleans if schema else (),
     )
 
 
 def resolved(frame: pd.DataFrame, wanted: Columns, format_: str) -> Columns:
     """Columns that are in the table: those asked for, else those with known names."""
     label = table.label_column(frame, wanted.label)
-    time = table.time_column(frame, wanted.time)
-    key = table.key_column(frame, wanted.key)
+    time = table.time_column(frame, wanted.time, leave_out=(label,))
+    key = table.key_column(frame, wanted.key, leave_out=(label, time))
     features = wanted.features or _all_but_the_label(frame, label, time, key, format_)
     table.require(frame, features, "feature")
     if not features:
         raise DataRefused(f"no column is left to make a {format_} row of")
     if label and label in (*features, key):
         raise UsageError(f"label column {label!r} would travel in the row; --label none says that it is no label")
-    return Columns(features, key, time, label, wanted.normal)
+    normal = wanted.normal or ("" if label is None else table.normal_value(frame[label]))
+    return replace(wanted, features=features, key=key, time=time, label=label, normal=normal)
 
 
 def _all_but_the_label(
@@ -190,8 +199,13 @@ def _refuse_without_time(chosen: Settings) -> None:
 
 
 def packed_values(frame: pd.DataFrame, columns: Columns) -> PackedValues:
-    """Numbers alone, as float32."""
-    return PackedValues(table.matrix(frame, columns.features))
+    """Numbers alone, as float32: those of text and booleans are the model's."""
+    features = columns.features
+    if not columns.categories and not columns.booleans:
+        return PackedValues(table.matrix(frame, features))
+    categories = {name: texts for name, texts in columns.categories.items() if name in features}
+    booleans = tuple(name for name in columns.booleans if name in features)
+    return PackedValues(table.encoded(frame, Schema(features, categories=categories, booleans=booleans)))
 
 
 def json_values(frame: pd.DataFrame, columns: Columns) -> JsonValues:

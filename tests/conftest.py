@@ -54,7 +54,7 @@ def trained(out: Path, name: str, rows: int, recipe: str) -> Path:
     known = KNOWN[name]
     data = Data(name, known.make(rows, 1), known.label, known.normal, known.time)
     order = Order(recipe, RECIPES[recipe], name, epochs=2)
-    build(data, Columns(), order, out, lambda epoch, loss, held_out: None)
+    build(data, Columns(), order, out, lambda epoch, epochs, loss, held_out: None)
     return out
 
 

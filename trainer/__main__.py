@@ -8,11 +8,23 @@ from collections.abc import Sequence
 
 from detector.command import ended, exit_codes_text
 from detector.threshold import METHODS
-from trainer.commands import evaluate, fit, generate, score, show
+from trainer.commands import convert, evaluate, fetch, fit, generate, inspect, recipes, report, score, show, threshold
 from trainer.datasets import KNOWN
 from trainer.recipes import RECIPES
 
-COMMANDS = {"fit": fit, "score": score, "evaluate": evaluate, "show": show, "generate": generate}
+COMMANDS = {
+    "fit": fit,
+    "score": score,
+    "evaluate": evaluate,
+    "show": show,
+    "generate": generate,
+    "convert": convert,
+    "fetch": fetch,
+    "inspect": inspect,
+    "recipes": recipes,
+    "report": report,
+    "threshold": threshold,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 def _foot() -> str:
     known = "\n".join(f"  {name:<18}{one.about}" for name, one in KNOWN.items())
     recipes = "\n".join(f"  {name:<18}{one.about}" for name, one in RECIPES.items())
-    methods = "\n".join(f"  {name:<18}{meaning}" for name, meaning in METHODS.items())
+    methods = "\n".join(f"  {name:<22}{meaning}" for name, meaning in METHODS.items())
     return f"known data sets:\n{known}\n\nrecipes:\n{recipes}\n\nthresholds:\n{methods}\n\n{exit_codes_text()}"
 
 

@@ -16,8 +16,8 @@ from detector import artifact
 from detector.model import Model
 from detector.quiet import held_back
 from detector.statistics import summarize
-from detector.threshold import calibrate, parse, refuse_running
-from trainer.calibrate import reference
+from detector.threshold import calibrate, parse, refuse_running, refuse_without
+from trainer.calibrate import calibration, reference
 from trainer.datasets import Data
 from trainer.export import keras_file, serving_graph
 from trainer.fit import Fitted, Progress, fit
@@ -45,20 +45,24 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     artifact.refuse_to_replace(out)
     spec = parse(order.threshold or order.recipe.threshold)
     refuse_running(spec)
-    history = prepare(data, find_schema(data, columns, order.recipe.features), order.seed)
+    history = prepare(
+        data, find_schema(data, columns, order.recipe.features), order.seed, columns.amount, order.recipe.rows
+    )
+    refuse_without(spec, history.anomalous_rows, history.days)
     fitted = fit(history, order.recipe, order.seed, order.epochs, progress)
     with held_back():
-        graph = serving_graph(fitted.model, fitted.affine, order.recipe.loss)
+        graph = serving_graph(fitted.model)
         model = Model(graph, len(history.schema.features))
         held_out = model.score(history.held_out)
-    scores = held_out if order.recipe.calibrate_on == "held_out" else model.score(history.training)
+        known = calibration(history, model, order.recipe.calibrate_on, held_out)
     manifest = {
         "name": order.name,
         "version": order.model_version,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "schema": history.schema.to_dict(),
-        "threshold": asdict(calibrate(spec, scores)),
-        "calibration": asdict(summarize(scores)),
+        "threshold": asdict(calibrate(spec, known)),
+        "summary": asdict(summarize(known.scores)),
+        "calibration": known.to_dict(),
         "training": _training(order, history, fitted, held_out),
         "data": {"name": data.name, "rows": history.rows, "sha256": history.fingerprint},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -66,7 +70,7 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     files = {
         artifact.GRAPH: graph,
         artifact.KERAS: keras_file(fitted.model),
-        artifact.REFERENCE: artifact.pack_arrays(reference(history.held_out, held_out, scores)),
+        artifact.REFERENCE: artifact.pack_arrays(known.to_arrays() | reference(history.held_out, held_out)),
     }
     artifact.write(out, manifest, files)
     return history
@@ -76,14 +80,14 @@ def _training(order: Order, history: History, fitted: Fitted, held_out: NDArray[
     return {
         "recipe": order.recipe_name,
         "seed": order.seed,
-        "loss": order.recipe.loss,
         "calibrated_on": order.recipe.calibrate_on,
-        "training_rows": len(history.training),
+        "training_rows": history.training.count,
         "held_out_rows": len(history.held_out),
-        "anomalous_rows_left_out": history.anomalous,
+        "anomalous_rows_left_out": history.anomalous_rows - history.anomalous_learned,
         "epochs": len(fitted.losses),
         "best_epoch": fitted.best,
         "losses": [float(f"{loss:.8g}") for loss in fitted.losses],
         "held_out_losses": [float(f"{loss:.8g}") for loss in fitted.held_out_losses],
+        "checks": fitted.checks,
         "held_out_mean_score": float(held_out.mean(dtype=np.float64)),
     }

@@ -1,35 +1,40 @@
-"""Scores of normal rows -> threshold, summary, and the reference that drift is measured against."""
+"""Scores of history -> what thresholds are found in, and the reference that drift is measured against."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.calibration import Calibration
 from detector.drift import Reference
-
-MOST_SCORES = 200_000
-"""Calibration scores that an artifact keeps; of more, evenly spaced order statistics."""
+from detector.model import Model
+from trainer.history import History
 
 MOST_ROWS = 200_000
 """Held-out rows that the drift reference is made from."""
 
 
-def kept_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores (n,) sorted, and thinned to MOST_SCORES with both ends kept."""
-    ordered = np.sort(scores)
-    if len(ordered) <= MOST_SCORES:
-        return ordered
-    return ordered[np.linspace(0, len(ordered) - 1, MOST_SCORES).round().astype(np.intp)]
+def calibration(
+    history: History, model: Model, calibrate_on: Literal["held_out", "training"], held_out: NDArray[np.float32]
+) -> Calibration:
+    """What the artifact keeps of the served model's scores. held_out: those of the held-out rows, in their order."""
+    return Calibration.of(
+        held_out,
+        model.score(history.anomalous),
+        scores=held_out
+        if calibrate_on == "held_out"
+        else np.concatenate([model.score(rows) for rows in history.training.chunks()]),
+        normal_rows=history.normal_rows,
+        anomalous_rows=history.anomalous_rows,
+        days=history.days,
+        amount=history.amount,
+        held_out_amounts=history.held_out_amounts,
+        anomalous_amounts=history.anomalous_amounts,
+    ).thinned()
 
 
-def reference(
-    rows: NDArray[np.float32], scores: NDArray[np.float32], calibration: NDArray[np.float32]
-) -> dict[str, NDArray[Any]]:
-    """The arrays of reference.npz: `calibration_scores`, in which thresholds are found, and drift's binned columns.
-
-    rows (n, d) and scores (n,): of held-out normal rows.
-    """
-    columns = [*rows[:MOST_ROWS].T, scores[:MOST_ROWS]]
-    return {"calibration_scores": kept_scores(calibration), **Reference.of(columns).to_arrays()}
+def reference(rows: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Drift's binned columns, of held-out normal rows (n, d) and their scores (n,)."""
+    return Reference.of([*rows[:MOST_ROWS].T, scores[:MOST_ROWS]]).to_arrays()

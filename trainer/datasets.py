@@ -1,4 +1,4 @@
-"""Data by name or by file. The known sets here are simulated and need no download."""
+"""Data by name or by file. The known sets here are simulated and need no download; `trainer.fetch` has the others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from detector import table
 from detector.errors import DataRefused
+from trainer.fetch import SOURCES, opened
 from trainer.simulate import simulated_cards, simulated_ecg
 
 
@@ -57,25 +58,13 @@ class Data:
 
 
 def open_data(text: str, seed: int = 0) -> Data:
-    """A known set (made with `seed`), or a file; DataRefused where it is neither."""
+    """A known set (made with `seed`), a fetched one, or a file; DataRefused where it is none of them."""
     known = KNOWN.get(text)
     if known:
         return Data(text, known.make(known.rows, seed), known.label, known.normal, known.time)
+    if source := SOURCES.get(text):
+        return Data(text, opened(text), source.label, source.normal, source.time)
     path = Path(text)
-    if not path.is_file():
+    if not path.exists():
         raise DataRefused(f"data {text!r} is neither a file nor a known set ({', '.join(KNOWN)})")
     return Data(path.name, table.read(path))
-
-
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """Writes a table as CSV (also compressed) or Parquet, by the file's ending, with every digit."""
-    name = path.name.lower()
-    try:
-        if name.endswith(table.PARQUET):
-            frame.to_parquet(path, index=False)
-        elif name.endswith(table.CSV):
-            frame.to_csv(path, index=False)
-        else:
-            raise DataRefused(f"out {path}: {', '.join(table.CSV + table.PARQUET)} wanted")
-    except OSError as error:
-        raise DataRefused(f"out {path}: {error.strerror or error}") from error

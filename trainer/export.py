@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.network import Affine, errors
+import trainer.network  # noqa: F401  # its layers are known to Keras once they are imported
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -21,35 +21,30 @@ FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 class _Graph(tf.Module):  # type: ignore[misc]
     """The two signatures of the serving graph, weights as constants: LiteRT has no variables to initialise."""
 
-    def __init__(self, model: Any, affine: Affine, loss: str) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self._model, self._loss, self._width = model, loss, len(affine.offset)
-        self._affine = affine
+        self._model = model
         self._trainable = [variable.numpy() for variable in model.trainable_variables]
         self._fixed = [variable.numpy() for variable in model.non_trainable_variables]
 
-    def _errors(self, rows: Any) -> tuple[Any, Any]:
+    def _of(self, rows: Any) -> Any:
         trainable = [tf.constant(value) for value in self._trainable]
         fixed = [tf.constant(value) for value in self._fixed]
-        (z, reconstruction), _ = self._model.stateless_call(trainable, fixed, rows, training=False)
-        return errors(self._loss, z, reconstruction), reconstruction
+        found, _ = self._model.stateless_call(trainable, fixed, rows, training=False)
+        return found
 
     def score(self, rows: Any) -> dict[str, Any]:
-        return {"score": tf.reduce_mean(self._errors(rows)[0], axis=1)}
+        return {"score": self._of(rows)["score"]}
 
     def explain(self, rows: Any) -> dict[str, Any]:
-        error, reconstruction = self._errors(rows)
-        expected = reconstruction * tf.constant(self._affine.scale, tf.float32)
-        return {
-            "contribution": error / float(self._width),
-            "expected": expected + tf.constant(self._affine.offset, tf.float32),
-        }
+        found = self._of(rows)
+        return {name: found[name] for name in ("contribution", "expected")}
 
 
-def serving_graph(model: Any, affine: Affine, loss: str) -> bytes:
+def serving_graph(model: Any) -> bytes:
     """A .tflite file with the signatures `score` and `explain`, float32 throughout."""
-    graph = _Graph(model, affine, loss)
-    rows = tf.TensorSpec((None, len(affine.offset)), tf.float32, name="rows")
+    graph = _Graph(model)
+    rows = tf.TensorSpec((None, model.input_shape[1]), tf.float32, name="rows")
     signatures = {
         name: tf.function(getattr(graph, name), input_signature=[rows]).get_concrete_function()
         for name in ("score", "explain")

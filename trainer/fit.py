@@ -1,69 +1,241 @@
-"""History + recipe -> a trained network. The same seed gives the same weights."""
+"""History + recipe -> a trained model. The same seed gives the same weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
+from detector.calibration import Calibration
 from detector.errors import Failure
+from trainer import preprocessing
 from trainer.history import History
-from trainer.network import Affine, build_autoencoder, build_model, fit_preprocessing
-from trainer.recipes import Recipe
+from trainer.network import LEAST, Errors, Part, Reading, dense_autoencoder, error_of, memory_autoencoder, whole
+from trainer.preprocessing import Preprocessing, whitening
+from trainer.recipes import Dense, Memory, Recipe
+from trainer.rows import Rows, dataset
 
-Progress = Callable[[int, float, float], None]
-"""Told after each epoch: its number, the loss, the loss on held-out rows."""
+Progress = Callable[[int, int, float, float], None]
+"""Told after each epoch: its number, how many there will be at most, the loss, the loss on held-out rows."""
+
+ROUNDS = 20
+"""Epochs that a training of `steps` is told in."""
+
+CENTRE_ROWS = 20_000
+"""Rows of the sample among which prototypes are looked for."""
+
+TAIL = 0.1
+"""The share of held-out rows whose errors tell how fast larger ones become rarer."""
+
+APART = 1e-4
+"""The least distance of two quantiles of ln(error): those of errors that are alike would leave a jump between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained model. losses, held_out_losses: by epoch. best: the epoch (from 1) whose weights were kept."""
+    """A trained model. losses, held_out_losses: of the dense branch, by epoch. best: the epoch (from 1) whose weights
+    were kept; 0 where none was trained. checks: what labelled rows said on the way."""
 
     model: Any
-    affine: Affine
+    parts: tuple[Part, ...]
     losses: list[float]
     held_out_losses: list[float]
     best: int
+    checks: list[dict[str, float]]
 
 
 def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progress: Progress) -> Fitted:
-    """Trains on the normal training rows; stops early by the held-out ones and keeps the best epoch's weights."""
+    """Trains every branch on the training rows; held-out rows stop it early and make branches comparable."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    affine = fit_preprocessing(recipe.preprocessing, history.schema.features, history.training)
-    network = build_autoencoder(recipe, len(history.schema.features))
+    curves = Curves([], [], 0, [])
+    parts = []
+    for number, branch in enumerate(recipe.branches, 1):
+        before = preprocessing.fit(
+            branch.preprocessing,
+            history.schema.features,
+            [len(history.schema.categories.get(name, ())) for name in history.schema.features],
+            recipe.truncate,
+            history.training.chunks,
+            history.training.sample,
+        )
+        name = "autoencoder" if number == 1 else f"autoencoder_{number}"
+        if isinstance(branch, Dense):
+            part, curves = _dense(history, branch, before, seed, epochs, progress, name)
+        else:
+            part = _memory(history, branch, before, seed, name)
+        parts.append(part)
+    if sum(len(part.readings) for part in parts) > 1:
+        parts = [_comparable(part, history.held_out) for part in parts]
+    model = whole(parts, len(history.schema.features))
+    return Fitted(model, tuple(parts), curves.losses, curves.held_out_losses, curves.best, curves.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """How a training went."""
+
+    losses: list[float]
+    held_out_losses: list[float]
+    best: int
+    checks: list[dict[str, float]]
+
+
+def _seen(before: Preprocessing, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(before.forward(rows.astype(np.float64)), np.float32)
+
+
+def _dense(
+    history: History,
+    branch: Dense,
+    before: Preprocessing,
+    seed: int,
+    epochs: int | None,
+    progress: Progress,
+    name: str,
+) -> tuple[Part, Curves]:
+    training = history.training.mapped(lambda rows: _seen(before, rows))
+    held_out, anomalous = _seen(before, history.held_out), _seen(before, history.anomalous)
+    network = dense_autoencoder(branch, len(before.owners), seed, name)
+    curves = _trained(network, branch, training, held_out, anomalous, seed, epochs, progress)
+    readings = [_read(how, branch, network, training.sample) for how in branch.readings]
+    return Part(before, network, tuple(readings)), curves
+
+
+def _read(how: str, branch: Dense, network: Any, sample: NDArray[np.float32]) -> Reading:
+    if how == "plain":
+        return Reading({"loss": branch.loss})
+    apart = sample - network.predict(sample, batch_size=4096, verbose=0)
+    mean = apart.mean(axis=0)
+    matrix, _ = whitening((apart - mean).astype(np.float64), preprocessing.RIDGE)
+    return Reading({"loss": branch.loss, "mean": mean.tolist(), "matrix": matrix.tolist()})
+
+
+def _trained(
+    network: Any,
+    branch: Dense,
+    training: Rows,
+    held_out: NDArray[np.float32],
+    anomalous: NDArray[np.float32],
+    seed: int,
+    epochs: int | None,
+    progress: Progress,
+) -> Curves:
+    rounds = epochs or (min(ROUNDS, branch.steps) if branch.steps else branch.epochs)
+    each = max(branch.steps // ROUNDS, 1) if branch.steps else training.steps(branch.batch)
+    rate = keras.optimizers.schedules.CosineDecay(branch.learning_rate, rounds * each) if branch.steps else None
     optimizer = keras.optimizers.get(
-        {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate}}
+        {"class_name": branch.optimizer, "config": {"learning_rate": branch.learning_rate}}
     )
-    network.compile(optimizer, loss=recipe.loss, jit_compile=False)
-    training, held_out = (affine.apply(rows).astype(np.float32) for rows in (history.training, history.held_out))
+    if rate is not None:
+        optimizer = type(optimizer)(learning_rate=rate)
+    network.compile(optimizer, loss=branch.loss, jit_compile=False)
+    watching = [_Told(progress, rounds), keras.callbacks.TerminateOnNaN()]
     stop = keras.callbacks.EarlyStopping(
-        "val_loss", min_delta=recipe.min_delta, patience=recipe.patience, restore_best_weights=True
+        "val_loss", min_delta=branch.min_delta, patience=branch.patience, restore_best_weights=True
     )
+    checks = _Checks(branch, held_out, anomalous)
     record = network.fit(
-        training,
-        training,
+        dataset(training, branch.batch, seed, None if branch.steps else rounds),
+        steps_per_epoch=each,
         validation_data=(held_out, held_out),
-        epochs=epochs or recipe.epochs,
-        batch_size=recipe.batch,
-        callbacks=[stop, _Told(progress), keras.callbacks.TerminateOnNaN()],
+        validation_batch_size=4096,
+        epochs=rounds,
+        callbacks=[*watching, *([stop] if branch.patience else []), *([checks] if branch.check_every else [])],
+        shuffle=False,  # the batches come shuffled
         verbose=0,
     )
     losses, held_out_losses = record.history["loss"], record.history["val_loss"]
     if not np.isfinite([losses, held_out_losses]).all():
         raise Failure(f"training diverged: the loss of epoch {len(losses)} is no finite number")
-    return Fitted(build_model(affine, network), affine, losses, held_out_losses, stop.best_epoch + 1)
+    return Curves(losses, held_out_losses, stop.best_epoch + 1 if branch.patience else len(losses), checks.found)
+
+
+def _memory(history: History, branch: Memory, before: Preprocessing, seed: int, name: str) -> Part:
+    rows = _seen(before, history.training.sample).astype(np.float64)
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:CENTRE_ROWS]
+    few = rows[np.sort(chosen)]
+    count = min(branch.prototypes, max(len(np.unique(few, axis=0)) // 2, 2))
+    with threadpool_limits(1):  # several threads add up in the order in which they happen to end
+        found = KMeans(count, n_init=1, max_iter=25, random_state=seed).fit(few)
+    width = branch.temperature * max(found.inertia_ / len(few), 1e-6)
+    network = memory_autoencoder(found.cluster_centers_, width, name)
+    errors: dict[str, Any] = {"loss": "mse"}
+    if branch.from_mean:
+        held_out = _seen(before, history.held_out)
+        apart = held_out - network.predict(held_out, batch_size=4096, verbose=0)
+        near, far = (max(float(np.mean(np.square(values, dtype=np.float64))), LEAST) for values in (apart, held_out))
+        errors |= {"near": (1 - branch.from_mean) / near, "far": branch.from_mean / far}
+    return Part(before, network, (Reading(errors),))
+
+
+def _comparable(part: Part, held_out: NDArray[np.float32]) -> Part:
+    rows = _seen(part.preprocessing, held_out)
+    return replace(part, readings=tuple(replace(one, surprise=_surprise(part, one, rows)) for one in part.readings))
+
+
+def _surprise(part: Part, reading: Reading, held_out: NDArray[np.float32]) -> dict[str, Any]:
+    """An error as a surprise: by its quantiles among held-out rows, and beyond them by an exponential tail.
+
+    That the logarithm of an error has an exponential tail says that the error's own is a power: Hill, A simple general
+    approach to inference about the tail of a distribution (1975).
+    """
+    error = error_of(part, reading).predict(held_out, batch_size=4096, verbose=0)
+    ordered = np.sort(np.log(error.astype(np.float64).reshape(-1) + LEAST))
+    far = min(max(round(len(ordered) * TAIL), 10), len(ordered) // 2)
+    shares = np.linspace(0, 1 - far / len(ordered), 20)
+    knots = np.quantile(ordered, shares)
+    mean_excess = max(float((ordered[-far:] - knots[-1]).mean()), 1e-3)
+    flat = np.log(LEAST) - 1  # below the smallest error seen there is no surprise, as far as the logarithm goes
+    heights = -np.log1p(-shares)
+    spread = APART * np.arange(len(knots))
+    knots = np.maximum.accumulate(knots - spread) + spread
+    return {"knots": [flat, *knots.tolist()], "heights": [0.0, *heights.tolist()], "slope": 1 / mean_excess}
 
 
 class _Told(keras.callbacks.Callback):  # type: ignore[misc]
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, rounds: int) -> None:
         super().__init__()
-        self._progress = progress
+        self._progress, self._rounds = progress, rounds
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
-        self._progress(epoch + 1, logs["loss"], logs["val_loss"])
+        self._progress(epoch + 1, self._rounds, logs["loss"], logs["val_loss"])
+
+
+class _Checks(keras.callbacks.Callback):  # type: ignore[misc]
+    """Precision, recall, F1 and AUROC on held-out and anomalous rows, every so many batches, at the best F1."""
+
+    def __init__(self, branch: Dense, held_out: NDArray[np.float32], anomalous: NDArray[np.float32]) -> None:
+        super().__init__()
+        self._every = branch.check_every if len(anomalous) else 0
+        self._error = Errors({"loss": branch.loss})
+        self._rows = np.concatenate((held_out, anomalous))
+        self._truth = np.arange(len(self._rows)) >= len(held_out)
+        self._seen = 0
+        self.found: list[dict[str, float]] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._seen += 1
+        if self._every and self._seen % self._every == 0:
+            self.found.append({"batch": self._seen} | self._figures())
+
+    def _figures(self) -> dict[str, float]:
+        rebuilt = self.model.predict(self._rows, batch_size=4096, verbose=0)
+        scores = np.mean(self._error(self._rows, rebuilt), axis=1)
+        cuts = Calibration.of(scores[~self._truth], scores[self._truth]).cuts()
+        best = int(np.argmax(cuts.f1))
+        return {
+            "precision": float(cuts.precision[best]),
+            "recall": float(cuts.recall[best]),
+            "f1": float(cuts.f1[best]),
+            "auroc": float(roc_auc_score(self._truth, scores)),
+        }

@@ -1,7 +1,13 @@
-"""Recipe -> Keras model, preprocessing inside."""
+"""Recipe -> Keras model: preprocessing, autoencoders, their errors and the score, all in one graph.
+
+The model takes raw rows (n, d), NaN where a value is missing, and gives a dict:
+score (n,), contribution (n, d) that adds up to it, expected (n, d) in the rows' own units, and of the first branch
+preprocessed and reconstruction, both (n, D).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,105 +16,229 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from trainer.recipes import Layer, Recipe, Step
+from trainer.preprocessing import Preprocessing, through
+from trainer.recipes import Dense, Layer
 
-FAR = 1e9
-"""Preprocessed values are cut here, so that no finite row has an infinite score."""
+LEAST = 1e-30
+"""Added to an error before its logarithm is taken."""
+
+
+def _registered(cls: type[Any]) -> type[Any]:
+    return keras.saving.register_keras_serializable(package="trainer")(cls)  # type: ignore[no-any-return]
+
+
+class Fixed(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that learns nothing: all it is stands in its configuration, arrays as lists."""
+
+    def __init__(self, config: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**{"trainable": False, **kwargs})  # a loaded file says it too
+        self.config = config
+
+    def get_config(self) -> dict[str, Any]:
+        """For a Keras file."""
+        return {**super().get_config(), "config": self.config}
+
+
+@_registered
+class Preprocess(Fixed):
+    """Raw rows (n, d) to what a network sees (n, D)."""
+
+    def call(self, rows: Any) -> Any:
+        return Preprocessing.from_config(self.config).forward(rows, ops)
+
+
+@_registered
+class Expected(Fixed):
+    """A reconstruction (n, D) in the units of the raw rows (n, d) that it is of."""
+
+    def call(self, reconstruction: Any, rows: Any) -> Any:
+        return Preprocessing.from_config(self.config).backward(reconstruction, rows, ops)
+
+
+@_registered
+class Errors(Fixed):
+    """Each column's error (n, D), whose mean over the columns is a branch's error. As Keras defines MSE and MSLE.
+
+    loss: mse or msle. mean (D,), matrix (D, D): where there is one, the differences are first whitened by it.
+    near, far: where there are such, the error is near (z - r)^2 + far z^2.
+    """
+
+    def call(self, z: Any, reconstruction: Any) -> Any:
+        if self.config["loss"] == "msle":
+            least = keras.config.epsilon()
+            z, reconstruction = (ops.log(ops.maximum(values, least) + 1.0) for values in (z, reconstruction))
+        apart = z - reconstruction
+        if self.config.get("matrix"):
+            apart = ops.matmul(apart - _array(self.config["mean"]), _array(self.config["matrix"]))
+        if self.config.get("far"):
+            return ops.square(apart) * self.config["near"] + ops.square(z) * self.config["far"]
+        return ops.square(apart)
+
+
+@_registered
+class ByFeature(Fixed):
+    """Columns' errors (n, D) to each feature's part (n, d) of their mean. owners (D,): the feature of each column."""
+
+    def call(self, errors: Any) -> Any:
+        owners = np.array(self.config["owners"])
+        share = 1.0 / len(owners)
+        if len(np.unique(owners)) == len(owners):
+            return errors * share
+        return ops.matmul(errors, (np.eye(owners[-1] + 1, dtype=np.float32) * np.float32(share))[owners])
+
+
+@_registered
+class Surprise(Fixed):
+    """A branch's error (n, 1) as -ln of the share of held-out normal rows with a larger one, (n, 1).
+
+    knots, heights (k,): of ln(error). slope: beyond the last knot.
+    """
+
+    def call(self, error: Any) -> Any:
+        knots, heights = (np.array(self.config[name])[:, None] for name in ("knots", "heights"))
+        return through(ops.log(error + LEAST), knots, heights, np.array([self.config["slope"]]), ops)
+
+
+@_registered
+class Memories(keras.layers.Layer):  # type: ignore[misc]
+    """Rows (n, D) rebuilt as the mean of centres (k, D), of which c weighs exp(-|z - c|^2 / (2 width))."""
+
+    def __init__(self, prototypes: int, width: float, **kwargs: Any) -> None:
+        super().__init__(**{"trainable": False, **kwargs})
+        self.prototypes, self.width = prototypes, width
+
+    def build(self, shape: Any) -> None:
+        self.centres = self.add_weight(shape=(self.prototypes, shape[-1]), name="centres", trainable=False)
+
+    def call(self, z: Any) -> Any:
+        # |z|^2 is the same for all centres and drops out of the softmax; far rows would lose all digits to it.
+        near = ops.matmul(z, ops.transpose(self.centres)) - 0.5 * ops.sum(ops.square(self.centres), axis=1)
+        return ops.matmul(ops.softmax(near / self.width, axis=1), self.centres)
+
+    def get_config(self) -> dict[str, Any]:
+        """For a Keras file."""
+        return {**super().get_config(), "prototypes": self.prototypes, "width": self.width}
+
+
+@_registered
+class SwapNoise(keras.layers.Layer):  # type: ignore[misc]
+    """While training, values of a row (n, D) are taken from other rows of the batch, each from its own column.
+
+    share: of a row's values on average; a row's own is uniform between 0 and twice that.
+    """
+
+    def __init__(self, share: float, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.share, self.seed = share, seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, z: Any, training: bool = False) -> Any:
+        if not training:
+            return z
+        rows, columns = ops.shape(z)
+        other = keras.random.randint((rows, columns), 0, rows, seed=self.generator)
+        swapped = ops.take(ops.reshape(z, (-1,)), other * columns + ops.arange(columns))
+        share = keras.random.uniform((rows, 1), 0.0, 2 * self.share, seed=self.generator)
+        return ops.where(keras.random.uniform((rows, columns), seed=self.generator) < share, swapped, z)
+
+    def get_config(self) -> dict[str, Any]:
+        """For a Keras file."""
+        return {**super().get_config(), "share": self.share, "seed": self.seed}
+
+
+def _array(values: Any) -> NDArray[np.float32]:
+    return np.asarray(values, np.float32)
+
+
+def dense_autoencoder(branch: Dense, columns: int, seed: int, name: str) -> Any:
+    """The network between preprocessed rows (n, D) and their reconstruction (n, D); its narrowest layer is `code`."""
+    z = inputs = keras.Input((columns,), name="preprocessed")
+    if branch.swap_noise:
+        z = SwapNoise(branch.swap_noise, seed, name="swap_noise")(z)
+    if branch.input_noise:
+        z = keras.layers.GaussianNoise(branch.input_noise, name="input_noise")(z)
+    widths = [layer.width(columns) for layer in branch.layers]
+    narrowest = widths.index(min(widths)) if widths else None
+    for number, layer in enumerate(branch.layers):
+        z = _dense(layer, widths[number], branch, "code" if number == narrowest else f"dense_{number + 1}")(z)
+        if layer.dropout:
+            z = keras.layers.Dropout(layer.dropout, name=f"dropout_{number + 1}")(z)
+    last = keras.layers.Dense(
+        columns, branch.output, branch.output_bias, kernel_initializer=_beginning(branch), name="reconstruction"
+    )
+    return keras.Model(inputs, last(z), name=name)
+
+
+def _dense(layer: Layer, width: int, branch: Dense, name: str) -> Any:
+    penalty = keras.regularizers.L2(layer.l2_activity) if layer.l2_activity else None
+    return keras.layers.Dense(
+        width, layer.activation, activity_regularizer=penalty, kernel_initializer=_beginning(branch), name=name
+    )
+
+
+def _beginning(branch: Dense) -> Any:
+    return keras.initializers.RandomNormal(stddev=branch.weights_sd) if branch.weights_sd else "glorot_uniform"
+
+
+def memory_autoencoder(centres: NDArray[np.float64], width: float, name: str) -> Any:
+    """The same for a memory of centres (k, D); width: temperature times the typical squared distance to the nearest."""
+    inputs = keras.Input((centres.shape[1],), name="preprocessed")
+    layer = Memories(len(centres), width, name="reconstruction")
+    model = keras.Model(inputs, layer(inputs), name=name)
+    layer.set_weights([centres.astype(np.float32)])
+    return model
 
 
 @dataclass(frozen=True, slots=True)
-class Affine:
-    """z = (x - offset) / scale, with `fill` (d,) for values that are missing. All float64 (d,)."""
+class Reading:
+    """How a branch's error is read: the configurations of Errors and of Surprise, None where it is the score itself."""
 
-    offset: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    fill: NDArray[np.float64]
-
-    def then(self, offset: NDArray[np.float64], scale: NDArray[np.float64]) -> Affine:
-        """This, followed by another."""
-        return Affine(self.offset + offset * self.scale, self.scale * scale, self.fill)
-
-    def apply(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Rows (n, d) as the network sees them."""
-        filled = np.where(np.isnan(rows), self.fill, rows)
-        return np.asarray((filled - self.offset) / self.scale)
+    errors: dict[str, Any]
+    surprise: dict[str, Any] | None = None
 
 
-def fit_preprocessing(steps: tuple[Step, ...], features: tuple[str, ...], rows: NDArray[np.float32]) -> Affine:
-    """A recipe's steps fitted on training rows (n, d); a constant feature keeps a scale of 1, as in scikit-learn."""
-    wide = rows.astype(np.float64)
-    width = len(features)
-    there = ~np.isnan(wide)
-    fill = np.nansum(wide, axis=0) / np.maximum(there.sum(axis=0), 1)  # 0 for a feature that is always missing
-    affine = Affine(np.zeros(width), np.ones(width), fill)
-    for step in steps:
-        here = np.array([step.columns is None or name in step.columns for name in features])
-        offset, scale = _FITS[step.kind](affine.apply(wide))
-        affine = affine.then(np.where(here, offset, 0.0), np.where(here & (scale > 0), scale, 1.0))
-    return affine
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A fitted branch: its preprocessing, its network, and how its error is read."""
+
+    preprocessing: Preprocessing
+    network: Any
+    readings: tuple[Reading, ...]
 
 
-def _standardise(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return z.mean(axis=0), z.std(axis=0)
+def error_of(part: Part, reading: Reading) -> Any:
+    """A model of preprocessed rows (n, D) to their error (n,)."""
+    z = keras.Input((len(part.preprocessing.owners),), name="preprocessed")
+    return keras.Model(z, ops.mean(Errors(reading.errors)(z, part.network(z)), axis=1))
 
 
-def _min_max(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return z.min(axis=0), z.max(axis=0) - z.min(axis=0)
+def whole(parts: Sequence[Part], features: int) -> Any:
+    """The model of fitted branches, for rows of so many features."""
+    rows = keras.Input((features,), name="rows")
+    branches = [_branch(part, rows, number) for number, part in enumerate(parts, 1)]
+    score, contribution, expected = branches[0][1][0]
+    for another in [one for _, read in branches for one in read][1:]:
+        larger = ops.greater(another[0], score)
+        score, contribution, expected = (
+            ops.where(larger, new, old) for new, old in zip(another, (score, contribution, expected), strict=True)
+        )
+    outputs = {"score": ops.squeeze(score, axis=1), "contribution": contribution, "expected": expected}
+    return keras.Model(rows, outputs | branches[0][0], name="model")
 
 
-def _min_max_global(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    width = z.shape[1]
-    return np.full(width, z.min()), np.full(width, z.max() - z.min())
-
-
-_FITS = {"standardise": _standardise, "min_max": _min_max, "min_max_global": _min_max_global}
-
-
-@keras.saving.register_keras_serializable(package="trainer")
-class Preprocess(keras.layers.Layer):  # type: ignore[misc]
-    """Raw rows to what the network sees: fill, shift, scale, cut at FAR."""
-
-    def __init__(self, offset: list[float], scale: list[float], fill: list[float], **kwargs: Any) -> None:
-        super().__init__(**{"trainable": False, **kwargs})  # a loaded file says it too
-        self.offset, self.scale, self.fill = list(offset), list(scale), list(fill)
-
-    def call(self, rows: Any) -> Any:
-        filled = ops.where(ops.isnan(rows), ops.convert_to_tensor(self.fill, "float32"), rows)
-        shifted = filled - ops.convert_to_tensor(self.offset, "float32")
-        return ops.clip(shifted / ops.convert_to_tensor(self.scale, "float32"), -FAR, FAR)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "offset": self.offset, "scale": self.scale, "fill": self.fill}
-
-
-def build_autoencoder(recipe: Recipe, width: int) -> Any:
-    """The network between preprocessed rows (n, d) and their reconstruction (n, d)."""
-    z = inputs = keras.Input((width,), name="preprocessed")
-    if recipe.input_noise:
-        z = keras.layers.GaussianNoise(recipe.input_noise)(z)
-    for layer in recipe.layers:
-        z = _dense(layer, width)(z)
-        if layer.dropout:
-            z = keras.layers.Dropout(layer.dropout)(z)
-    outputs = keras.layers.Dense(width, recipe.output, name="reconstruction")(z)
-    return keras.Model(inputs, outputs, name="autoencoder")
-
-
-def _dense(layer: Layer, width: int) -> Any:
-    penalty = keras.regularizers.L2(layer.l2_activity) if layer.l2_activity else None
-    return keras.layers.Dense(layer.width(width), layer.activation, activity_regularizer=penalty)
-
-
-def build_model(affine: Affine, autoencoder: Any) -> Any:
-    """The whole: raw rows (n, d) to [preprocessed rows, their reconstruction], both (n, d)."""
-    rows = keras.Input((len(affine.offset),), name="rows")
-    z = Preprocess(affine.offset.tolist(), affine.scale.tolist(), affine.fill.tolist(), name="preprocess")(rows)
-    return keras.Model(rows, [z, autoencoder(z)], name="model")
-
-
-def errors(loss: str, z: Any, reconstruction: Any) -> Any:
-    """Each feature's error (n, d); their mean over the features is the score. As Keras defines MSE and MSLE."""
-    if loss == "msle":
-        least = keras.config.epsilon()
-        z, reconstruction = (ops.log(ops.maximum(values, least) + 1.0) for values in (z, reconstruction))
-    return ops.square(z - reconstruction)
+def _branch(part: Part, rows: Any, number: int) -> tuple[dict[str, Any], list[tuple[Any, Any, Any]]]:
+    """What a branch makes of rows on its way, and by each of its readings score (n, 1), contribution and expected."""
+    config = part.preprocessing.to_config()
+    z = Preprocess(config, name=f"preprocess_{number}")(rows)
+    reconstruction = part.network(z)
+    expected = Expected(config, name=f"expected_{number}")(reconstruction, rows)
+    read = []
+    for at, reading in enumerate(part.readings, 1):
+        errors = Errors(reading.errors, name=f"errors_{number}_{at}")(z, reconstruction)
+        by_feature = ByFeature({"owners": part.preprocessing.owners.tolist()}, name=f"by_feature_{number}_{at}")
+        score, contribution = ops.mean(errors, axis=1, keepdims=True), by_feature(errors)
+        if reading.surprise:
+            error, score = score, Surprise(reading.surprise, name=f"surprise_{number}_{at}")(score)
+            contribution = contribution * (score / (error + LEAST))
+        read.append((score, contribution, expected))
+    return {"preprocessed": z, "reconstruction": reconstruction}, read

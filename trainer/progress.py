@@ -16,30 +16,30 @@ LINE_SECONDS = 5.0
 
 
 @contextmanager
-def told(epochs: int) -> Iterator[Told]:
+def told() -> Iterator[Told]:
     """What to tell the loss of each epoch."""
     if sys.stderr.isatty():
-        yield from _bar(epochs)
+        yield from _bar()
     else:
-        yield _lines(epochs)
+        yield _lines()
 
 
-def _bar(epochs: int) -> Iterator[Told]:
+def _bar() -> Iterator[Told]:
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"epoch 0/{epochs}", total=epochs)
+        task = bar.add_task("preparing", total=None)
 
-        def tell(epoch: int, loss: float, held_out: float) -> None:
+        def tell(epoch: int, epochs: int, loss: float, held_out: float) -> None:
             text = f"epoch {epoch}/{epochs} loss {loss:.4g} held out {held_out:.4g}"
-            bar.update(task, completed=epoch, description=text)
+            bar.update(task, completed=epoch, total=epochs, description=text)
 
         yield tell
 
 
-def _lines(epochs: int) -> Told:
+def _lines() -> Told:
     last = 0.0
 
-    def tell(epoch: int, loss: float, held_out: float) -> None:
+    def tell(epoch: int, epochs: int, loss: float, held_out: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= LINE_SECONDS or epoch == epochs:

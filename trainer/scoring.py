@@ -15,13 +15,18 @@ from detector.threshold import above
 
 def score(artifact: Artifact, model: Model, frame: pd.DataFrame) -> NDArray[np.float32]:
     """Scores (n,) of a table's rows; DataRefused where a row could not have been a message."""
-    rows = table.matrix(frame, artifact.schema.features)
+    return model.score(rows_of(artifact, frame))
+
+
+def rows_of(artifact: Artifact, frame: pd.DataFrame) -> NDArray[np.float32]:
+    """A table's rows (n, d) as the model takes them; DataRefused where a row could not have been a message."""
+    rows = table.encoded(frame, artifact.schema)
     must = np.array([name not in artifact.schema.optional for name in artifact.schema.features])
     wrong = ~np.isfinite(rows) & (must | ~np.isnan(rows))
     if wrong.any():
         row, column = map(int, np.argwhere(wrong)[0])
         raise DataRefused(f"row {row}: feature {artifact.schema.features[column]!r} is missing, infinite or too large")
-    return model.score(rows)
+    return rows
 
 
 def verdicts(scores: NDArray[np.float32], threshold: float) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from deploy.local.scrape import Figures
 from deploy.local.tally import Counts, Judged
-from detector.alerts import Reason
+from detector.alerts import Reason, Value
 
 WIDE = 100
 """Columns from which a reason has room for what the model expected."""
@@ -23,6 +23,10 @@ FRAME = 3
 """Lines of the alerts' panel that hold no alert: its borders and the heading."""
 
 REASONS = 3
+
+LONGEST_TEXT = 16
+"""Characters of a text feature's value that are shown."""
+
 DASH = "-"
 
 
@@ -97,8 +101,14 @@ def reasons(judged: Judged, wide: bool) -> str:
 
 
 def _reason(reason: Reason, wide: bool) -> str:
-    expected = f" ({short(reason.expected)})" if wide else ""
-    return f"{reason.feature} {short(reason.value)}{expected} {reason.share:.0%}"
+    expected = f" ({_value(reason.expected)})" if wide else ""
+    return f"{reason.feature} {_value(reason.value)}{expected} {reason.share:.0%}"
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, str):
+        return repr(value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}...")
+    return str(value).lower() if isinstance(value, bool) else short(value)
 
 
 def render(facts: Facts, width: int, height: int) -> RenderableType:

@@ -3,23 +3,39 @@
 Needs pandas, which the bare install does not have.
 """
 
-from detector.table.columns import LABELS, TIMES, key_column, label_column, numeric_columns, require, time_column
-from detector.table.files import CSV, PARQUET, read
-from detector.table.values import anomalous, event_milliseconds, matrix, wide
+from detector.table.columns import kind, numeric_columns, require
+from detector.table.files import CHUNK_ROWS, CSV, PARQUET, TFRECORD, Shape, chunks, describe, read
+from detector.table.roles import KEYS, LABELS, TIMES, key_column, label_column, normal_value, time_column
+from detector.table.values import anomalous, encoded, event_milliseconds, matrix, wide
+from detector.table.write import ROWS_PER_FILE, Written, is_folder, refuse_place, write
 
 __all__ = [
+    "CHUNK_ROWS",
     "CSV",
+    "KEYS",
     "LABELS",
     "PARQUET",
+    "ROWS_PER_FILE",
+    "TFRECORD",
     "TIMES",
+    "Shape",
+    "Written",
     "anomalous",
+    "chunks",
+    "describe",
+    "encoded",
     "event_milliseconds",
+    "is_folder",
     "key_column",
+    "kind",
     "label_column",
     "matrix",
+    "normal_value",
     "numeric_columns",
     "read",
+    "refuse_place",
     "require",
     "time_column",
     "wide",
+    "write",
 ]

@@ -1,39 +1,37 @@
-"""What the columns of a table mean: found by name, or as asked."""
+"""What the columns of a table hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import pandas as pd
 
 from detector.errors import DataRefused
 
-LABELS = ("Class", "class", "label", "Label", "is_fraud", "isFraud", "TX_FRAUD", "account_type", "anomaly", "target")
-TIMES = ("Time", "time", "timestamp", "Timestamp", "event_time", "TX_DATETIME", "datetime", "date", "created_at")
+Kind = Literal["number", "boolean", "text", "time", "other"]
+
+_KINDS: dict[str, Kind] = {
+    "string": "text",
+    "boolean": "boolean",
+    "datetime": "time",
+    "datetime64": "time",
+    "date": "time",
+}
+"""Of what pandas finds in a column of objects. Numbers in one are mixed with something, or no plain numbers."""
 
 
-def label_column(frame: pd.DataFrame, asked: str | None) -> str | None:
-    """The column of the truth: the one asked for, else one with a known name, else none ("none" asks for none)."""
-    return _column(frame, asked, LABELS, "label")
-
-
-def time_column(frame: pd.DataFrame, asked: str | None) -> str | None:
-    """The column of the event time, found in the same way."""
-    return _column(frame, asked, TIMES, "time")
-
-
-def key_column(frame: pd.DataFrame, asked: str | None) -> str | None:
-    """The column of the entity, only where it is asked for."""
-    return _column(frame, asked, (), "key")
-
-
-def _column(frame: pd.DataFrame, asked: str | None, known: Sequence[str], what: str) -> str | None:
-    if asked == "none":
-        return None
-    if asked:
-        require(frame, [asked], what)
-        return asked
-    return next((name for name in known if name in frame.columns), None)
+def kind(values: pd.Series[Any]) -> Kind:
+    """What a column holds, its gaps aside; "other" for what is none of these, a mixture, or nothing."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if pd.api.types.is_bool_dtype(values):
+        return "boolean"
+    if pd.api.types.is_numeric_dtype(values):
+        return "other" if pd.api.types.is_complex_dtype(values) else "number"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "time"
+    return _KINDS.get(pd.api.types.infer_dtype(values, skipna=True), "other")
 
 
 def require(frame: pd.DataFrame, names: Sequence[str], what: str) -> None:

@@ -1,77 +1,129 @@
-"""Files to tables: CSV (also compressed) and Parquet."""
+"""Files to tables: CSV (also compressed), Parquet and TFRecord, whole or in chunks; and directories of the last two."""
 
 from __future__ import annotations
 
-import io
-import lzma
-import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
-import zstandard
 
 from detector.errors import DataRefused
+from detector.table.chunking import regrouped
+from detector.table.csv_file import CsvFile, is_number
+from detector.table.parquet import ParquetFiles
+from detector.table.refusal import first_line, refusing
+from detector.table.tfrecord import TFRecordFiles
+
+__all__ = ["CSV", "PARQUET", "TFRECORD", "Shape", "chunks", "describe", "first_line", "is_number", "read"]
 
 CSV = (".csv", ".csv.gz", ".csv.xz", ".csv.zst")
 PARQUET = (".parquet",)
+TFRECORD = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
+CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What can be said of a table before it is read.
+
+    dtypes: as `read` gives them; of a CSV, and of a TFRecord file without a sidecar, as its first rows tell.
+    rows: None where only reading would tell. size: bytes on disk, of all files.
+    """
+
+    columns: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    rows: int | None
+    size: int
+
+
+class Source(Protocol):
+    """A table on disk."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]: ...
+
+    def dtypes(self) -> dict[str, str]:
+        """Name and dtype of each column, in order, without reading all rows."""
+
+    def rows(self) -> int | None:
+        """How many, None where only reading would tell."""
+
+    def read(self) -> pd.DataFrame:
+        """All rows."""
+
+    def frames(self, columns: Sequence[str] | None, rows: int) -> Iterator[pd.DataFrame]:
+        """The same rows and dtypes, at most `rows` at a time."""
 
 
 def read(path: Path) -> pd.DataFrame:
-    """All of a CSV (also .gz .xz .zst) or Parquet file. A CSV without a header gets the columns c0, c1, ...
+    """All of a CSV (also .gz .xz .zst), a Parquet or a TFRecord file (also .gz), or of a directory of the last two.
 
-    Numbers are read exactly: a float64 printed in full comes back as the same bits.
+    Numbers of a CSV are read exactly: a float64 printed in full comes back as the same bits. One without a header
+    gets the columns c0, c1, ... Whole numbers and booleans with gaps are Int64 and boolean, but float64 and boolean in
+    a CSV, which cannot tell whole numbers with gaps from others. Raises DataRefused.
     """
-    name = path.name.lower()
-    if not path.is_file():
-        raise DataRefused(f"data {path}: no such file")
-    try:
-        if name.endswith(PARQUET):
-            frame = pd.read_parquet(path)
-        elif name.endswith(CSV):
-            header = _has_header(path)
-            frame = pd.read_csv(_source(path), header="infer" if header else None)
-            if not header:
-                frame.columns = pd.Index([f"c{i}" for i in range(frame.shape[1])])
-        else:
-            raise DataRefused(f"data {path}: {', '.join(CSV + PARQUET)} wanted")
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
-        raise DataRefused(f"data {path}: cannot be read: {first_line(error)}") from error
+    with refusing(f"data {path}"):
+        frame = _source(path).read()
     if frame.empty:
         raise DataRefused(f"data {path}: no rows")
-    frame.columns = frame.columns.astype(str)
     return frame
 
 
-def _source(path: Path) -> Path | io.BytesIO:
-    """What pandas is to read. It would take a .zst that was cut short, or its first frame alone, for the whole."""
-    if not path.name.lower().endswith(".zst"):
-        return path
-    parts, rest = [], path.read_bytes()
-    while rest:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        parts.append(frame.decompress(rest))
-        if not frame.eof:
-            raise EOFError("compressed file ended before the end of its last frame")
-        rest = frame.unused_data
-    return io.BytesIO(b"".join(parts))
+def chunks(path: Path, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+    """The rows of `read` in the same order and dtypes, exactly `rows` at a time but for the last chunk.
+
+    Holds about a chunk. columns: only these, in this order. A CSV of more than one chunk is read twice, because only
+    its end tells the dtypes; so is a TFRecord file without a sidecar. The index goes on from chunk to chunk.
+    Raises DataRefused as `read` does, some of it only after the chunks before.
+    """
+    if rows < 1:
+        raise ValueError(f"rows {rows}: at least 1 wanted")
+    some = False
+    with refusing(f"data {path}"):
+        for chunk in regrouped(_source(path).frames(columns, rows), rows):
+            some = True
+            yield chunk
+    if not some:
+        raise DataRefused(f"data {path}: no rows")
 
 
-def first_line(error: Exception) -> str:
-    """What an error says first."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def describe(path: Path) -> Shape:
+    """Columns, dtypes, rows where they are known, and bytes; reads little. Raises DataRefused."""
+    with refusing(f"data {path}"):
+        source = _source(path)
+        dtypes = source.dtypes()
+        size = sum(one.stat().st_size for one in source.paths)
+        return Shape(tuple(dtypes), tuple(dtypes.values()), source.rows(), size)
 
 
-def _has_header(path: Path) -> bool:
-    """A first line that is all numbers is a row."""
-    first = pd.read_csv(_source(path), header=None, nrows=1, dtype=str, keep_default_na=False)
-    cells = [cell for cell in first.iloc[0] if cell]  # a value may be missing in the first row as in any other
-    return not cells or not all(map(is_number, cells))
+def _source(path: Path) -> Source:
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise DataRefused(f"data {path}: no such file")
+    name = path.name.lower()
+    if name.endswith(CSV):
+        return CsvFile(path)
+    if name.endswith(PARQUET):
+        return ParquetFiles(path, (path,))
+    if name.endswith(TFRECORD):
+        return TFRecordFiles((path,))
+    raise DataRefused(f"data {path}: {', '.join(CSV + PARQUET + TFRECORD)} wanted")
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell of text is a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _folder(path: Path) -> Source:
+    """Its files by name, those of folders within too; what begins with . or _ is not data, as with Spark and Hive."""
+    parquet, tfrecord = (_within(path, endings) for endings in (PARQUET, TFRECORD))
+    if parquet and tfrecord:
+        raise DataRefused(f"data {path}: holds {parquet[0].name} and {tfrecord[0].name}, files of one kind wanted")
+    if not parquet and not tfrecord:
+        raise DataRefused(f"data {path}: no {PARQUET[0]} or {TFRECORD[0]} file in this directory")
+    return ParquetFiles(path, parquet) if parquet else TFRecordFiles(tfrecord)
+
+
+def _within(path: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    files = (one for one in path.rglob("*") if one.name.lower().endswith(endings) and one.is_file())
+    shown = (one for one in files if not any(part[0] in "._" for part in one.relative_to(path).parts))
+    return tuple(sorted(shown, key=lambda one: one.relative_to(path).parts))

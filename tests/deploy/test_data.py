@@ -53,7 +53,7 @@ def test_columns_of_mixed_kinds(tmp_path: Path) -> None:
         (b"a,b\n1,2\n", {}, "1 row"),
         (b"a,b\n1,2\n3,4\n", {"label": "Klass"}, "label column 'Klass' is not in the data, which has a, b"),
         (b"a,Class\n1,0\n3,\n", {}, "label column 'Class' has 1 missing values"),
-        (b"a,Time\n1,yesterday\n3,today?\n", {}, "time column 'Time'"),
+        (b"a,Time\n1,yesterday\n3,today?\n", {"time": "Time"}, "time column 'Time'"),
     ],
 )
 def test_refusals(tmp_path: Path, content: bytes, settings: dict[str, str], sentence: str) -> None:

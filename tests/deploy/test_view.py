@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import msgspec
 import pytest
 from rich.console import Console
 from rich.text import Text
@@ -12,9 +13,10 @@ from rich.text import Text
 from deploy.local.scrape import Figures
 from deploy.local.show import Lines, Terminal
 from deploy.local.summary import Course, next_steps, summary
-from deploy.local.tally import Counts
-from deploy.local.view import Facts, line, percent, render, short
-from tests.deploy.made import facts
+from deploy.local.tally import Counts, Judged
+from deploy.local.view import Facts, line, percent, reasons, render, short
+from detector.alerts import Reason, Value
+from tests.deploy.made import alert, facts
 
 SIZES = [(80, 24), (120, 40), (60, 20)]
 BEGINNING = Facts("rows", 60_000, True, "http://127.0.0.1:1")
@@ -74,6 +76,22 @@ def test_one_line_has_the_same_facts() -> None:
 def test_numbers_are_short(number: float | None, text: str) -> None:
     """Three digits tell enough."""
     assert short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (1234.5, "1,234"), (True, "true"), ("a text", "'a text'"), ("x" * 40, "'" + "x" * 16 + "...'")],
+)
+def test_reasons_of_every_kind(value: Value, text: str) -> None:
+    """A reason's value is a number, a text, which is cut, or a truth."""
+    told = Judged(msgspec.structs.replace(alert("1"), reasons=[Reason("f", value, value, 0.5)]), None)
+    assert reasons(told, wide=True) == f"f {text} ({text}) 50%"
+
+
+def test_texts_command_no_terminal() -> None:
+    """What a text sends to a terminal is shown, not done."""
+    told = Judged(msgspec.structs.replace(alert("1"), reasons=[Reason("f", "\x1b[2J\n", True, 0.5)]), None)
+    assert reasons(told, wide=False) == r"f '\x1b[2J\n' 50%"
 
 
 def test_no_share_is_no_nought() -> None:

@@ -28,11 +28,13 @@ from detector.alerts import (
     reasons,
     row_id,
 )
+from detector.schema import Schema
 from tests.arrays import f32
 from tests.messages import FakeMessage
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.none() | st.text(max_size=5)
+shown = st.none() | numbers | st.booleans() | st.text(max_size=4)
 alerts = st.builds(
     Alert,
     id=st.text(max_size=5),
@@ -41,7 +43,7 @@ alerts = st.builds(
     method=st.text(max_size=5),
     modified_z=st.none() | numbers,
     reasons=st.lists(
-        st.builds(Reason, feature=st.text(max_size=3), value=st.none() | numbers, expected=numbers, share=numbers),
+        st.builds(Reason, feature=st.text(max_size=3), value=shown, expected=shown, share=numbers),
         max_size=2,
     ),
     model=st.builds(ModelName, name=st.text(max_size=3), version=st.text(max_size=3), sha256=st.text(max_size=3)),
@@ -105,7 +107,7 @@ def test_reasons(contributions: list[float]) -> None:
     width = len(contributions)
     names = [f"f{i}" for i in range(width)]
     values, expected = np.arange(width, dtype=np.float32), -np.arange(width, dtype=np.float32)
-    found = reasons(names, values, expected, f32(contributions))
+    found = reasons(Schema(tuple(names)), values, expected, f32(contributions))
     wanted = straight(contributions)
     assert [reason.feature for reason in found] == [f"f{i}" for i, _ in wanted]
     assert [(reason.value, reason.expected) for reason in found] == [(float(i), -float(i)) for i, _ in wanted]
@@ -114,8 +116,36 @@ def test_reasons(contributions: list[float]) -> None:
 
 def test_a_missing_value_has_none() -> None:
     """A feature that was missing has no value in its reason: NaN is no JSON."""
-    (found,) = reasons(["a"], f32([np.nan]), f32([2]), f32([3]))
+    (found,) = reasons(Schema(("a",)), f32([np.nan]), f32([2]), f32([3]))
     assert found == Reason("a", None, 2.0, 1.0)
+
+
+MIXED = Schema(("n", "t", "b"), ("t", "b"), categories={"t": ("red", "green", "blue")}, booleans=("b",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "wanted"),
+    [
+        (0, 0.4, ("red", "red")),
+        (2, 0.6, ("blue", "green")),
+        (3, 7.0, (None, "blue")),
+        (np.nan, -3.0, (None, "red")),
+    ],
+)
+def test_text_reasons(text: float, expected: float, wanted: tuple[str | None, str]) -> None:
+    """A text's value is the text, none for one never seen or missing; expected is the text at the nearest position."""
+    _, found, _ = reasons(MIXED, f32([1, text, 0]), f32([1, expected, 0]), f32([3, 2, 1]))
+    assert (found.feature, found.value, found.expected) == ("t", *wanted)
+
+
+@pytest.mark.parametrize(
+    ("truth", "expected", "wanted"),
+    [(0, 0.49, (False, False)), (1, 0.5, (True, True)), (1, -2.0, (True, False)), (np.nan, 1.7, (None, True))],
+)
+def test_boolean_reasons(truth: float, expected: float, wanted: tuple[bool | None, bool]) -> None:
+    """A boolean's value is true or false; so is what was expected, true from 0.5 on."""
+    _, _, found = reasons(MIXED, f32([1, 0, truth]), f32([1, 0, expected]), f32([3, 2, 1]))
+    assert (found.feature, found.value, found.expected) == ("b", *wanted)
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31, 23, 59, 59)))

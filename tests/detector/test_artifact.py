@@ -65,20 +65,20 @@ def test_round_trip(artifact_dir: Path, tmp_path: Path) -> None:
 
 
 def test_what_the_artifact_knows(cards_artifact: Artifact) -> None:
-    """Threshold and calibration are those of the calibration scores; drift has a bin row for each feature and score."""
-    scores = cards_artifact.scores
-    assert cards_artifact.calibration == summarize(scores)
-    assert cards_artifact.threshold == calibrate(parse("percentile:99.5"), scores)
+    """Threshold and summary are those of the calibration; drift has a bin row for each feature and score."""
+    known = cards_artifact.calibration
+    assert cards_artifact.summary == summarize(known.scores)
+    assert cards_artifact.threshold == calibrate(parse("percentile:99.5"), known)
     reference = cards_artifact.reference
     assert len(reference.edges) == len(cards_artifact.schema.features) + 1
-    assert {int(counts.sum()) for counts in reference.counts} == {len(scores)}
+    assert {int(counts.sum()) for counts in reference.counts} == {len(known.held_out)}
 
 
 def test_line(cards_artifact: Artifact) -> None:
-    """The line is the artifact's own, or another method found in the same scores, or a running one above its own."""
+    """The line is the artifact's own, or what another method finds in its history, or a running one above its own."""
     assert cards_artifact.line().calibrated == cards_artifact.threshold
-    scores = cards_artifact.scores
-    assert cards_artifact.line("mad:5").calibrated == calibrate(parse("mad:5"), scores)
+    for method in ("mad:5", "f1", "recall@precision:0.5", "budget:40/hour"):
+        assert cards_artifact.line(method).calibrated == calibrate(parse(method), cards_artifact.calibration)
     running = cards_artifact.line("running-mad:4")
     assert running.calibrated == cards_artifact.threshold
     assert running.running == parse("running-mad:4")
@@ -173,7 +173,7 @@ def test_wrong_list_of_files(
     assert f"lists {sorted(listed)}" in refused(tmp_path / "m")
 
 
-@pytest.mark.parametrize("key", ["name", "version", "schema", "threshold", "calibration"])
+@pytest.mark.parametrize("key", ["name", "version", "schema", "threshold", "calibration", "summary"])
 def test_manifest_without(key: str, artifact_dir: Path, tmp_path: Path) -> None:
     """A manifest that is whole but lacks what this version needs is refused, naming it."""
     manifest = manifest_of(artifact_dir)
@@ -184,7 +184,7 @@ def test_manifest_without(key: str, artifact_dir: Path, tmp_path: Path) -> None:
 
 def pickled() -> bytes:
     packed = io.BytesIO()
-    np.savez(packed, allow_pickle=True, calibration_scores=np.array([{"code": "run me"}], dtype=object))
+    np.savez(packed, allow_pickle=True, scores=np.array([{"code": "run me"}], dtype=object))
     return packed.getvalue()
 
 
@@ -277,6 +277,40 @@ def test_replacing(copy: Path) -> None:
     assert artifact.load(copy).name.version == "2"
     assert sorted(contents(copy)) == sorted(PARTS)
     assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_amend(copy: Path) -> None:
+    """Amending exchanges entries of the manifest alone: other entries, files and so the model's sha256 stay."""
+    before, found = contents(copy), artifact.load(copy)
+    artifact.amend(found, {"threshold": {"value": 7.5, "method": "value:7.5"}, "note": 1})
+    after = artifact.load(copy)
+    assert after.threshold == Threshold(7.5, "value:7.5")
+    assert after.name == found.name
+    changed = {key for key in after.manifest if after.manifest[key] != found.manifest.get(key)}
+    assert changed == {"threshold", "note", "sha256"}
+    assert {name: content for name, content in contents(copy).items() if before[name] != content}.keys() == {MANIFEST}
+    assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_amend_follows_a_link(copy: Path) -> None:
+    """Where the artifact is reached by a link, what it points at is exchanged; the link stays."""
+    link = copy.with_name("current")
+    link.symlink_to(copy)
+    artifact.amend(artifact.load(link), {"note": 1})
+    assert link.readlink() == copy
+    assert artifact.load(copy).manifest["note"] == 1
+    assert sorted(path.name for path in copy.parent.iterdir()) == ["current", copy.name]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_amend_seals_nothing_that_was_altered(name: str, copy: Path) -> None:
+    """A file that was altered after it was loaded is refused, not sealed anew."""
+    found = artifact.load(copy)
+    (copy / name).write_bytes(b"altered")
+    before = contents(copy)
+    with pytest.raises(ModelRefused, match=name):
+        artifact.amend(found, {"note": 1})
+    assert contents(copy) == before
 
 
 def test_an_empty_directory_is_free(artifact_dir: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +18,10 @@ from detector.artifact import Artifact
 from detector.detection import build_alerts, judge
 from detector.model import Model
 from detector.rows import Decoder, Message, encode_packed
+from detector.schema import Schema
 from detector.statistics import RunningMedianMad, Summary, summarize
 from detector.threshold import Line, Threshold, above
-from tests.messages import FakeMessage
+from tests.messages import FakeMessage, json_message
 
 WINDOW, STRIDE, MIN_ROWS = 48, 16, 20
 PARTITIONS = 3
@@ -43,7 +45,7 @@ def log(unseen_rows: NDArray[np.float32]) -> Log:
 
 def line_of(artifact: Artifact, running: bool) -> Line:
     """A low threshold, so that many rows alert."""
-    low = Threshold(artifact.calibration.median, "value:low")
+    low = Threshold(artifact.summary.median, "value:low")
     return Line(low, artifact.line("running-mad:1.5").running if running else None)
 
 
@@ -92,7 +94,7 @@ def straight_alert(
     (parts,), (expected,) = model.explain(row[None])
     largest = sorted(range(len(row)), key=lambda i: (-parts[i], i))[:5]
     total = float(parts.astype(np.float64).sum())
-    in_force, seen = line.at(summary), summary or artifact.calibration
+    in_force, seen = line.at(summary), summary or artifact.summary
     row_id = dict(message.headers())["row-id"].decode()
     return {
         "id": f"transactions/{message.partition()}/{message.offset()}",
@@ -210,6 +212,21 @@ def test_an_empty_batch(cards_artifact: Artifact, cards_model: Model) -> None:
     verdicts = judge(rows, cards_model.score(rows.matrix), line_of(cards_artifact, True), windows.__getitem__)
     assert (len(verdicts.scores), verdicts.segments, verdicts.alerting.tolist()) == (0, [], [])
     assert build_alerts(rows, verdicts, cards_model, cards_artifact, "now") == []
+
+
+def test_alerts_tell_texts_and_booleans(cards_artifact: Artifact, cards_model: Model) -> None:
+    """An alert's reasons have the texts and truths that a model's schema has for the numbers of the matrix."""
+    features = cards_artifact.schema.features
+    schema = Schema(features, categories=dict.fromkeys(features[:20], ("red", "green")), booleans=features[20:])
+    row: dict[str, Any] = {name: True if name in schema.booleans else "green" for name in features}
+    rows, rejects = Decoder(schema).decode([json_message(row)])
+    assert rejects == []
+    line, window = Line(Threshold(0.0, "value:0")), RunningMedianMad(WINDOW, STRIDE, MIN_ROWS)
+    verdicts = judge(rows, cards_model.score(rows.matrix), line, lambda _: window)
+    ((alert, _),) = build_alerts(rows, verdicts, cards_model, replace(cards_artifact, schema=schema), "now")
+    kinds = {(reason.feature in schema.booleans, reason.value, type(reason.expected)) for reason in alert.reasons}
+    assert kinds <= {(False, "green", str), (True, True, bool)}
+    assert len(alert.reasons) == 5
 
 
 def test_a_row_at_the_line_is_no_alert(log: Log, cards_artifact: Artifact, cards_model: Model) -> None:

@@ -35,6 +35,10 @@ from tests.messages import FakeMessage, json_message
 
 SCHEMA = Schema(("a", "b", "c"))
 GAPPY = Schema(("a", "b", "c"), optional=("b",))
+TEXTS = ("x", "", 'é\n"\\', "y" * 256)
+MIXED = Schema(("a", "b", "c"), categories={"b": TEXTS}, booleans=("c",))
+MIXED_GAPPY = Schema(("c", "a", "b"), ("a", "b", "c"), categories={"b": TEXTS}, booleans=("c",))
+SCHEMAS = [SCHEMA, GAPPY, MIXED, MIXED_GAPPY]
 LARGEST = float(np.finfo(np.float32).max)
 Found = list[float] | str
 
@@ -64,23 +68,31 @@ def straight(content: bytes, schema: Schema) -> Found:
         return "not_json"
     if not isinstance(found, dict):
         return "not_an_object"
-    numbers = [straight_number(found, name, name in schema.optional) for name in schema.features]
+    numbers = [straight_number(found, name, schema) for name in schema.features]
     if wrong := [one for one in numbers if isinstance(one, str)]:
         return wrong[0]
     with np.errstate(over="ignore"):
         narrow = [float(np.float32(one)) for one in numbers]
-    return "not_finite" if any(map(math.isinf, narrow)) else narrow
+    if any(map(math.isinf, narrow)):
+        return "not_finite"
+    truths = [one for one, name in zip(narrow, schema.features, strict=True) if name in schema.booleans]
+    return narrow if all(one in (0, 1) or math.isnan(one) for one in truths) else "not_a_number"
 
 
-def straight_number(found: dict[str, Any], name: str, optional: bool) -> float | str:
-    number = found.get(name)
-    if optional and number is None:
+def straight_number(found: dict[str, Any], name: str, schema: Schema) -> float | str:
+    value = found.get(name)
+    if name in schema.optional and value is None:
         return math.nan
     if name not in found:
         return "missing_feature"
-    if not isinstance(number, float):
+    if name in schema.categories:
+        known = list(schema.categories[name])
+        return "not_a_category" if not isinstance(value, str) else float([*known, value].index(value))
+    if name in schema.booleans and isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, float):
         return "not_a_number"
-    return number if math.isfinite(number) else "not_finite"
+    return value if math.isfinite(value) else "not_finite"
 
 
 def found_by(decoder: Decoder, content: bytes) -> Found:
@@ -96,27 +108,38 @@ def same(one: Found, other: Found) -> bool:
 
 
 numbers = st.one_of(st.floats(), st.integers(), st.integers(-(10**400), 10**400))
-values = st.one_of(numbers, st.none(), st.booleans(), st.text(max_size=4), st.lists(numbers, max_size=2))
+texts = st.sampled_from(TEXTS) | st.text(max_size=4) | st.just("y" * 257)
+values = st.one_of(numbers, st.none(), st.booleans(), texts, st.lists(numbers, max_size=2))
 objects = st.dictionaries(st.sampled_from(["a", "b", "c", "d", "é"]), values)
 rows_of_numbers = st.fixed_dictionaries({"a": numbers, "b": numbers, "c": numbers}, optional={"d": values})
+truths = st.booleans() | st.sampled_from([0, 1, 0.0, 1.0, -0.0, 2, 0.5, 1e39])
+mixed_rows = st.fixed_dictionaries({"a": numbers, "b": texts, "c": truths}, optional={"d": values})
 
 
-@given(st.one_of(rows_of_numbers, objects, values), st.sampled_from([SCHEMA, GAPPY]))
+@given(st.one_of(rows_of_numbers, mixed_rows, objects, values), st.sampled_from(SCHEMAS))
 def test_json_is_read_as_json_reads_it(row: Any, schema: Schema) -> None:
     """Any JSON value gives the numbers, or the reason, of a straight reading with the json module."""
     content = json.dumps(row, ensure_ascii=False).encode("utf-8")
     assert same(found_by(Decoder(schema), content), straight(content, schema))
 
 
-@given(rows_of_numbers, st.integers(0, 200), st.integers(0, 255))
-def test_damaged_json_is_read_as_json_reads_it(row: Any, place: int, byte: int) -> None:
+@given(mixed_rows, st.sampled_from([MIXED, MIXED_GAPPY]))
+def test_escaped_text_is_read_as_json_reads_it(row: Any, schema: Schema) -> None:
+    """The same for text that is written in escapes, halves of surrogates among them."""
+    row["b"] += "\ud800" * (len(row["b"]) % 2)
+    content = json.dumps(row, ensure_ascii=True).encode("utf-8")
+    assert same(found_by(Decoder(schema), content), straight(content, schema))
+
+
+@given(rows_of_numbers | mixed_rows, st.integers(0, 200), st.integers(0, 255), st.sampled_from(SCHEMAS))
+def test_damaged_json_is_read_as_json_reads_it(row: Any, place: int, byte: int, schema: Schema) -> None:
     """One byte of a row changed: still the very numbers, or the very reason, of the straight reading."""
     content = bytearray(json.dumps(row).encode())
     content[place % len(content)] = byte
-    assert same(found_by(Decoder(SCHEMA), bytes(content)), straight(bytes(content), SCHEMA))
+    assert same(found_by(Decoder(schema), bytes(content)), straight(bytes(content), schema))
 
 
-@given(st.binary(min_size=1, max_size=80), st.sampled_from(["json", "packed"]), st.sampled_from([SCHEMA, GAPPY]))
+@given(st.binary(min_size=1, max_size=80), st.sampled_from(["json", "packed"]), st.sampled_from(SCHEMAS))
 @example(b"\x00\x00\x80\x7f" * 3, "packed", GAPPY)
 @example(b"\x01\x00\xa0\x7f" * 3, "packed", GAPPY)
 def test_any_bytes_are_a_row_or_a_reject(content: bytes, format_: str, schema: Schema) -> None:
@@ -137,6 +160,25 @@ def test_packed_is_read_as_struct_reads_it(row: list[float], optional: bool) -> 
     may = {"b"} if optional else set()
     wrong = [not math.isfinite(x) and not (name in may and math.isnan(x)) for name, x in zip("abc", row, strict=True)]
     assert same(found_by(Decoder(schema, "packed"), content), "not_finite" if any(wrong) else row)
+
+
+positions = st.sampled_from([0.0, -0.0, 1.0, 3.0, 4.0, 5.0, -1.0, 0.5, 2.0**100, math.nan, math.inf])
+
+
+@given(st.tuples(positions, positions, positions), st.booleans())
+def test_packed_positions(row: tuple[float, ...], optional: bool) -> None:
+    """Packed, a text is a whole number from 0 to the count of its values, a boolean 0 or 1; NaN where it may miss."""
+    schema = Schema(("a", "b", "c"), ("a", "b", "c") if optional else (), categories={"b": TEXTS}, booleans=("c",))
+    wrong = [math.isinf(one) or (math.isnan(one) and not optional) for one in row]
+    _, text_, truth = row
+    wanted: Found = list(row)
+    if any(wrong):
+        wanted = "not_finite"
+    elif not (math.isnan(text_) or text_ in range(len(TEXTS) + 1)):
+        wanted = "not_a_category"
+    elif not (math.isnan(truth) or truth in (0, 1)):
+        wanted = "not_a_number"
+    assert same(found_by(Decoder(schema, "packed"), struct.pack("<3f", *row)), wanted)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -262,9 +304,59 @@ def test_a_header_name_that_is_not_utf8() -> None:
     assert asked == [9]
 
 
+MIXED_BAD: dict[str, tuple[str, str, FakeMessage]] = {
+    "a number for a text": ("not_a_category", "'b' is a float", message(b'{"a": 1, "b": 2, "c": true}')),
+    "null for a text": ("not_a_category", "'b' is a NoneType", message(b'{"a": 1, "b": null, "c": true}')),
+    "a boolean for a text": ("not_a_category", "'b' is a bool", message(b'{"a": 1, "b": true, "c": true}')),
+    "a list for a text": ("not_a_category", "'b' is a list", message(b'{"a": 1, "b": ["x"], "c": true}')),
+    "an object for a text": ("not_a_category", "'b' is a dict", message(b'{"a": 1, "b": {}, "c": true}')),
+    "no text": ("missing_feature", "'b' is absent", message(b'{"a": 1, "c": true}')),
+    "text for a boolean": ("not_a_number", "'c' is a str, a boolean", message(b'{"a": 1, "b": "x", "c": "true"}')),
+    "a boolean of 2": ("not_a_number", "'c' is 2, a boolean", message(b'{"a": 1, "b": "x", "c": 2}')),
+    "null for a boolean": ("not_a_number", "'c' is a NoneType", message(b'{"a": 1, "b": "x", "c": null}')),
+    "a position between two": (
+        "not_a_category",
+        "'b' is 1.5, a position from 0 to 4 wanted",
+        message(struct.pack("<3f", 1, 1.5, 1), marks=[("format", b"packed")]),
+    ),
+    "a position beyond": (
+        "not_a_category",
+        "'b' is 5",
+        message(struct.pack("<3f", 1, 5, 1), marks=[("format", b"packed")]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MIXED_BAD)
+def test_bad_texts_and_booleans(name: str) -> None:
+    """What is no text where one is wanted, or no boolean, is a reject whose sentence names the feature."""
+    why, told, bad = MIXED_BAD[name]
+    rows, (reject,) = Decoder(MIXED).decode([bad])
+    assert len(rows) == 0
+    assert (reject.message, reject.reason) == (bad, why)
+    assert told in reject.detail
+
+
+def test_texts_and_booleans() -> None:
+    """A text is its position, one never seen their count; true and 1 are 1, false and 0 are 0; gaps are NaN."""
+    batch = [
+        message('{"a": 1, "b": "é\\n\\"\\\\", "c": true}'.encode()),
+        message(b'{"a": 2, "b": "\\u0078", "c": 0}'),
+        message(b'{"a": 3, "b": "unheard of", "c": 1.0}'),
+        message(json.dumps({"a": 4, "b": "y" * 257, "c": False}).encode()),
+    ]
+    rows, rejects = Decoder(MIXED).decode(batch)
+    assert rejects == []
+    assert rows.matrix.tolist() == [[1, 2, 1], [2, 0, 0], [3, 4, 1], [4, 4, 0]]
+    rows, rejects = Decoder(MIXED_GAPPY).decode([message(b'{"c": null}'), message(b'{"b": "x"}')])
+    assert rejects == []
+    assert np.array_equal(rows.matrix, [[np.nan] * 3, [np.nan, np.nan, 0]], equal_nan=True)
+
+
 def test_every_reason_is_met() -> None:
     """The bad messages of this file meet every reason of the closed set, and none beside it."""
-    assert {why for why, _ in BAD.values()} == set(REASONS)
+    met = {why for why, _ in BAD.values()} | {why for why, _, _ in MIXED_BAD.values()}
+    assert met == set(REASONS)
 
 
 @pytest.mark.parametrize("name", BAD)

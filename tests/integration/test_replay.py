@@ -22,6 +22,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from detector import artifact
 from detector.alerts import iso
+from detector.calibration import Calibration
 from detector.drift import Reference
 from detector.kafka import Reader
 from detector.rows import Message
@@ -168,15 +169,17 @@ def test_packed_rows(broker: Broker, table: pd.DataFrame, data: Path, topic: str
 def test_a_model_gives_the_order(broker: Broker, table: pd.DataFrame, data: Path, topic: str, tmp_path: Path) -> None:
     """With --model packed rows are in the model's order under the model's key; a flag wins over it."""
     schema = Schema(("V2", "card", "V1"), key="shop", time="Time", label="Class")
+    known = Calibration.of([0.0])
     manifest = {
         "name": "a",
         "version": "1",
         "schema": schema.to_dict(),
         "threshold": {"value": 1.0, "method": "fixed"},
-        "calibration": {"rows": 1, "median": 0.0, "mad": 0.0, "mean_ad": 0.0},
+        "summary": {"rows": 1, "median": 0.0, "mad": 0.0, "mean_ad": 0.0},
+        "calibration": known.to_dict(),
     }
     columns = [np.zeros(1, np.float32)] * (len(schema.features) + 1)
-    arrays = artifact.pack_arrays({"calibration_scores": columns[0], **Reference.of(columns).to_arrays()})
+    arrays = artifact.pack_arrays({**known.to_arrays(), **Reference.of(columns).to_arrays()})
     artifact.write(tmp_path / "model", manifest, dict.fromkeys(artifact.FILES, b"") | {artifact.REFERENCE: arrays})
     more = ["--model", str(tmp_path / "model"), "--format", "packed", "--key", "card", "--labels-topic", "none"]
     assert replay(broker, data, topic, *more).returncode == 0

@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from detector import table
 from detector.errors import DataRefused, UsageError
+from detector.rows import Decoder
 from detector.schema import Schema
 from replay.settings import Settings
 from replay.source import History, history, in_order, json_column, keys, read
+from tests.messages import FakeMessage
 
 FRAME = pd.DataFrame(
     {
@@ -118,6 +121,55 @@ def test_features_asked_for(format_: str) -> None:
 def test_missing_numbers_packed() -> None:
     """A missing number is NaN in a packed row."""
     assert np.isnan(numbers(history(pd.DataFrame({"x": [None, 1.5]}), asked(format="packed"), None))[0][0])
+
+
+def test_key_is_found() -> None:
+    """Without a word the key is a column of an entity's name whose values come again; "none" is no key."""
+    assert history(FRAME, asked(), None).batch(0, 4).keys == [b"8", b"9", b"7", b"7"]
+    assert history(FRAME, asked(key="none"), None).keys is None
+    assert history(FRAME.head(2), asked(), None).keys is None
+
+
+def test_normal_value_is_found() -> None:
+    """Without a word the normal value of a label is the one whose word says so, or 0."""
+    frame = FRAME.assign(Class=["human", "bot", "human", "human"])
+    found = history(frame, asked(), None).anomalous
+    assert found is not None
+    assert found.tolist() == [True, False, False, False]
+    turned = history(frame, asked(normal="bot"), None).anomalous
+    assert turned is not None
+    assert turned.tolist() == [False, True, True, True]
+
+
+MIXED = Schema(
+    ("shop", "amount", "online"),
+    ("shop",),
+    None,
+    "Time",
+    "Class",
+    categories={"shop": ("d", "a")},
+    booleans=("online",),
+)
+
+
+def test_packed_texts_and_booleans() -> None:
+    """Packed rows hold a text as its position in the model's values, one never seen as their count, true as 1."""
+    found = numbers(history(FRAME, asked(format="packed"), MIXED))
+    assert found[1:] == [(0.0, 3.0, 1.0), (pytest.approx(np.nan, nan_ok=True), 2.5, 1.0), (1.0, np.float32(0.1), 1.0)]
+    assert found[0][0] == 2.0
+    assert numbers(history(FRAME, asked(format="packed", features="online,shop"), MIXED))[3] == (1.0, 1.0)
+    with pytest.raises(DataRefused, match="feature column 'shop' holds 7 in row 0, text wanted"):
+        history(FRAME.assign(shop=7), asked(format="packed"), MIXED)
+
+
+@pytest.mark.parametrize("format_", ["json", "packed"])
+def test_what_is_sent_is_what_the_model_takes(format_: str) -> None:
+    """Rows of numbers, text and booleans, with gaps, are decoded to the bits that the model's own table has."""
+    found = history(FRAME, asked(format=format_), MIXED)
+    marks = [("format", format_.encode())]
+    rows_, rejects = Decoder(MIXED).decode([FakeMessage(one, marks=marks) for one in found.batch(0, 4).values])
+    assert rejects == []
+    assert np.array_equal(rows_.matrix, table.encoded(FRAME.iloc[found.row_ids], MIXED), equal_nan=True)
 
 
 SCHEMA = Schema(("online", "amount"), key="card", time="Time", label="shop", normal="b")

@@ -13,23 +13,24 @@ from detector import artifact
 from detector.artifact import FILES, KERAS, MANIFEST, Artifact
 from detector.statistics import summarize
 from detector.threshold import calibrate, parse
+from tests.conftest import CARDS_ROWS
 from tests.trainer.conftest import Run
 from trainer.build import Order, build
-from trainer.calibrate import MOST_SCORES, kept_scores
 from trainer.datasets import KNOWN, Data
-from trainer.history import Columns
+from trainer.history import Columns, prepare
 from trainer.recipes import RECIPES
+from trainer.simulate import simulated_cards
 
 ORDER = Order("default", replace(RECIPES["default"], layers=RECIPES["default"].layers[1:2]), "small", epochs=1)
 
 
-def cards(rows: int) -> Data:
+def cards(rows: int, frauds: float = 0.00173) -> Data:
     known = KNOWN["simulated-cards"]
-    return Data("cards", known.make(rows, 0), known.label, known.normal, known.time)
+    return Data("cards", simulated_cards(rows, 0, fraud_share=frauds), known.label, known.normal, known.time)
 
 
-def built(out: Path, order: Order = ORDER) -> Artifact:
-    build(cards(300), Columns(), order, out, lambda epoch, loss, held_out: None)
+def built(out: Path, order: Order = ORDER, frauds: float = 0.00173) -> Artifact:
+    build(cards(300, frauds), Columns(), order, out, lambda epoch, loss, held_out: None)
     return artifact.load(out)
 
 
@@ -65,23 +66,21 @@ def test_manifest(cards_artifact: Artifact) -> None:
 def test_calibrated_by_the_served_graph(ecg_artifact_dir: Path) -> None:
     """The threshold is found in scores of the exported graph, on the rows that the recipe says: here training rows."""
     found = artifact.load(ecg_artifact_dir)
-    scores = found.scores
+    scores = found.calibration.scores
     known = KNOWN["simulated-ecg"]
     frame = known.make(1_000, 1)
     normal = frame[frame["label"] == 1].drop(columns="label").to_numpy(np.float32)
     served = found.model().score(normal)
     assert len(scores) == found.manifest["training"]["training_rows"] == round(0.8 * len(normal))
     assert set(scores.tolist()) <= set(served.tolist())
-    assert found.threshold == calibrate(parse("mean+1sd"), scores) or found.threshold.value == pytest.approx(
-        calibrate(parse("mean+1sd"), scores).value, rel=1e-12
-    )
-    assert found.calibration.median == summarize(scores).median
+    assert found.threshold == calibrate(parse("mean+1sd"), found.calibration)
+    assert found.summary == summarize(scores)
 
 
 def test_threshold_override(tmp_path: Path) -> None:
     """The order's threshold wins over the recipe's, and name and version are the order's."""
     found = built(tmp_path / "m", replace(ORDER, threshold="mad:2", name="mine", model_version="9"))
-    assert found.threshold == calibrate(parse("mad:2"), found.scores)
+    assert found.threshold == calibrate(parse("mad:2"), found.calibration)
     assert (found.name.name, found.name.version) == ("mine", "9")
 
 
@@ -125,12 +124,49 @@ def test_the_keras_file_is_the_graph_s_model(artifact_dir: Path, cards_artifact:
     assert load_keras(artifact_dir / KERAS).input_shape == (None, len(cards_artifact.schema.features))
 
 
-@pytest.mark.parametrize("count", [1, 10, MOST_SCORES, MOST_SCORES + 1, 3 * MOST_SCORES])
-def test_kept_scores(count: int) -> None:
-    """Calibration scores are kept sorted, all of them or so many, both ends and every percentile nearly the same."""
-    scores = np.random.default_rng(0).lognormal(size=count).astype(np.float32)
-    kept = kept_scores(scores)
-    assert len(kept) == min(count, MOST_SCORES)
-    assert (np.diff(kept) >= 0).all()
-    assert (kept[0], kept[-1]) == (scores.min(), scores.max())
-    assert np.percentile(kept, 99.5) == pytest.approx(np.percentile(scores, 99.5), rel=1e-3)
+def test_calibration(cards_artifact: Artifact) -> None:
+    """The artifact holds the served scores of all rows kept out of the fit, their amounts, and what history was."""
+    known = KNOWN["simulated-cards"].make(CARDS_ROWS, 1)
+    held, model = cards_artifact.calibration, cards_artifact.model()
+    history = prepare(Data("cards", known), cards_artifact.schema, 0)
+    for rows, scores, amounts in (
+        (history.held_out, held.held_out, held.held_out_amounts),
+        (history.anomalous, held.anomalous, held.anomalous_amounts),
+    ):
+        served = model.score(rows)
+        assert scores.tolist() == sorted(served.tolist())
+        assert amounts.astype(np.float32).tolist() == rows[np.argsort(served, kind="stable"), -1].tolist()
+    assert held.scores.tolist() == held.held_out.tolist()
+    assert (held.normal_rows, held.anomalous_rows) == (CARDS_ROWS - 5, 5)
+    assert held.days == history.days
+    assert held.amount == "Amount"
+
+
+def test_no_time_and_no_amounts(ecg_artifact_dir: Path) -> None:
+    """Without time and amount column the calibration holds none; scores of anomalous rows it holds all the same."""
+    held = artifact.load(ecg_artifact_dir).calibration
+    assert (held.days, held.amount, len(held.held_out_amounts), len(held.anomalous_amounts)) == (None, None, 0, 0)
+    assert len(held.anomalous) == held.anomalous_rows > 300
+    assert len(held.held_out) == pytest.approx(0.2 * held.normal_rows, abs=1)
+
+
+@pytest.mark.parametrize("method", ["f1", "recall@precision:0.05", "budget:60/day"])
+def test_methods_that_look_at_the_history(method: str, tmp_path: Path) -> None:
+    """A training may find its threshold by labels or by rate: it is what the artifact's own calibration gives."""
+    found = built(tmp_path / "m", replace(ORDER, threshold=method), frauds=0.05)
+    assert found.threshold == calibrate(parse(method), found.calibration)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "columns", "wanted"),
+    [
+        ("f1", Columns(label="none"), "'f1' needs rows labelled anomalous"),
+        ("recall@precision:0.9", Columns(label="none"), "needs rows labelled anomalous"),
+        ("budget:5/day", Columns(time="none"), "'budget:5/day' needs a time column"),
+    ],
+)
+def test_what_the_history_lacks_is_said_first(threshold: str, columns: Columns, wanted: str, tmp_path: Path) -> None:
+    """A method that the history cannot serve is refused before the training, not after."""
+    with pytest.raises(ValueError, match=wanted):
+        build(cards(300), columns, replace(ORDER, threshold=threshold), tmp_path / "m", never)
+    assert list(tmp_path.iterdir()) == []

@@ -22,11 +22,12 @@ from tests.trainer.conftest import Run
 from trainer.__main__ import main
 from trainer.datasets import KNOWN
 from trainer.evaluate import evaluate
+from trainer.history import days
 from trainer.recipes import RECIPES
 from trainer.simulate import simulated_cards, simulated_ecg
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("fit", "score", "evaluate", "show", "generate")
+COMMANDS = ("fit", "score", "evaluate", "show", "generate", "convert", "fetch", "inspect", "report", "threshold")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_help(command: str, capsys: Capture) -> None:
         text = capsys.readouterr().out
         assert text.endswith(exit_codes_text() + "\n")
         assert all(f"\n  {name} " in text for name in (*KNOWN, *RECIPES, *METHODS))
-    assert all(f"    {name} " in text for name in COMMANDS)
+    assert all(re.search(rf"^    {name}\s", text, re.MULTILINE) for name in COMMANDS)
 
 
 def test_fit_says_what_it_made(twins: list[Run]) -> None:
@@ -111,7 +112,7 @@ def test_score_keeps_every_bit(
     text = said(capsys, "score", artifact_dir, file, "--out", out, "--threshold", "percentile:90")
     found = table.read(out)
     scores = cards_model.score(table.matrix(table.read(file), cards_artifact.schema.features))
-    line = calibrate(parse("percentile:90"), cards_artifact.scores).value
+    line = calibrate(parse("percentile:90"), cards_artifact.calibration).value
     assert list(found.columns) == ["row_id", "score", "threshold", "verdict"]
     assert found["row_id"].tolist() == list(range(400))
     assert found["score"].to_numpy().astype(np.float32).tobytes() == scores.tobytes()
@@ -125,9 +126,11 @@ def test_evaluate(
 ) -> None:
     """`evaluate` compares the model's scores with the labels: as JSON every figure, as text for a person."""
     scores = cards_model.score(table.matrix(rows, cards_artifact.schema.features))
-    wanted = evaluate(scores, rows["Class"].to_numpy() == 1, cards_artifact.threshold.value)
+    truth, line = rows["Class"].to_numpy() == 1, cards_artifact.threshold.value
+    span = days(table.event_milliseconds(rows, "Time"))
+    wanted = evaluate(scores, truth, line, span, "Amount", rows["Amount"].to_numpy())
     assert json.loads(said(capsys, "evaluate", artifact_dir, file, "--json")) == wanted.to_dict()
-    assert f"AUROC             {wanted.auroc:.4f}" in said(capsys, "evaluate", artifact_dir, file)
+    assert f"  AUROC                          {wanted.auroc:.4f} [" in said(capsys, "evaluate", artifact_dir, file)
     turned = json.loads(said(capsys, "evaluate", artifact_dir, file, "--json", "--normal", "1", "--label", "Class"))
     assert turned["anomalous"] == 400 - wanted.anomalous
 
@@ -173,7 +176,7 @@ def test_no_such_data(artifact_dir: Path, tmp_path: Path, capsys: Capture) -> No
         (["--features", "V1,V99"], 8, "feature column 'V99' is not in the data"),
         (["--features", "V1,Class"], 8, "label column 'Class' cannot be a feature"),
         (["--normal", "7"], 8, "0 normal rows (label 'Class' = '7'), at least 50 wanted"),
-        (["--recipe", "ecg-msle", "--features", "V1"], 8, "1 numeric feature columns, at least 2 wanted"),
+        (["--recipe", "ecg-msle", "--features", "V1"], 8, "1 feature column, at least 2 wanted"),
         (["--threshold", "often"], 2, "threshold 'often' is none of percentile:99.5, "),
         (["--threshold", "running-mad:3"], 2, "threshold 'running-mad:3' needs a running detector"),
     ],

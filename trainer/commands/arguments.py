@@ -8,17 +8,20 @@ from detector.artifact import Artifact
 from detector.errors import UsageError
 from detector.threshold import parse, refuse_running
 
+FILES = "a CSV (also .gz .xz .zst), Parquet or TFRecord (also .gz) file, or a directory of Parquet or TFRecord files"
+
 
 def add_data(command: argparse.ArgumentParser) -> None:
     """DATA."""
-    files = "CSV (also .gz .xz .zst) or Parquet"
-    command.add_argument("data", metavar="DATA", help=f"a file, {files}; or a known data set's name")
+    command.add_argument("data", metavar="DATA", help=f"{FILES}; or a known data set's name")
 
 
 def add_label(command: argparse.ArgumentParser) -> None:
     """What the truth is."""
     command.add_argument("--label", metavar="COLUMN", help="column of the truth (default: found by name; or none)")
-    command.add_argument("--normal", metavar="VALUE", help="the label's value for a normal row (default: 0)")
+    command.add_argument(
+        "--normal", metavar="VALUE", help="the label's value for a normal row (default: found; 0 for numbers)"
+    )
 
 
 def positive(text: str) -> int:

@@ -12,7 +12,7 @@ from trainer.commands.arguments import add_data, add_label, positive, seed
 from trainer.commands.show import describe
 from trainer.datasets import open_data
 from trainer.history import Columns
-from trainer.recipes import RECIPES
+from trainer.recipes import find
 
 ABOUT = "train on the normal rows of DATA and write an artifact"
 
@@ -22,11 +22,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_label(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the artifact goes")
-    parser.add_argument("--recipe", choices=RECIPES, default="default", help="network and training (default: default)")
+    parser.add_argument(
+        "--recipe", metavar="RECIPE", default="default", help="network and training: a name or a .toml file"
+    )
     parser.add_argument("--threshold", metavar="SPEC", help="how the line is found (default: the recipe's)")
-    parser.add_argument("--features", metavar="A,B,...", help="columns to learn from (default: all numeric ones)")
-    parser.add_argument("--time", metavar="COLUMN", help="column of the event time (default: found by name; or none)")
-    parser.add_argument("--key", metavar="COLUMN", help="column of the entity (card, patient)")
+    parser.add_argument("--features", metavar="A,B,...", help="columns to learn from (default: found; see inspect)")
+    parser.add_argument("--time", metavar="COLUMN", help="column of the event time (default: found; or none)")
+    parser.add_argument(
+        "--amount", metavar="COLUMN", help="column of the value lost where fraud is missed (default: by name)"
+    )
+    parser.add_argument(
+        "--key", metavar="COLUMN", help="column of the entity (card, patient; default: found by name; or none)"
+    )
     parser.add_argument("--epochs", type=positive, help="most epochs (default: the recipe's)")
     parser.add_argument("--seed", type=seed, default=0, help="of split and weights (default: 0)")
     parser.add_argument("--name", help="the model's name (default: that of DATA)")
@@ -40,9 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
         from trainer.progress import told
 
     data = open_data(arguments.data, arguments.seed)
-    recipe = RECIPES[arguments.recipe]
+    name, recipe = find(arguments.recipe)
     order = Order(
-        recipe_name=arguments.recipe,
+        recipe_name=name,
         recipe=recipe,
         name=arguments.name or data.name.partition(".")[0],
         model_version=arguments.version,
@@ -51,8 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     features = tuple(arguments.features.split(",")) if arguments.features else None
-    columns = Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key)
-    with told(arguments.epochs or recipe.epochs) as progress:
+    columns = Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key, arguments.amount)
+    with told() as progress:
         try:
             history = build(data, columns, order, arguments.out, progress)
         except ValueError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detector import artifact
+from detector import artifact, table
 from trainer import scoring
 from trainer.commands.arguments import add_data, threshold_of
-from trainer.datasets import open_data, write
+from trainer.datasets import open_data
 
 ABOUT = "score the rows of DATA with the detector's own model"
 
@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("model", metavar="DIR", type=Path, help="an artifact")
     add_data(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="CSV or Parquet to write")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="CSV, Parquet or TFRecord to write")
     parser.add_argument("--threshold", metavar="SPEC", default="", help="overrides the artifact's")
 
 
@@ -27,5 +27,5 @@ def run(arguments: argparse.Namespace) -> None:
     data = open_data(arguments.data)
     line = threshold_of(found, arguments.threshold)
     rows = scoring.verdicts(scoring.score(found, found.model(), data.frame), line)
-    write(rows, arguments.out)
+    table.write(rows, arguments.out)
     print(f"{len(rows)} rows, {int((rows.verdict == 'alert').sum())} alerts above {line:.9g}: {arguments.out}")

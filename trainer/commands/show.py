@@ -37,8 +37,8 @@ def describe(found: Artifact) -> str:
         "features": f"{len(schema.features)}: {shown}",
         "may be missing": ", ".join(schema.optional) or "none",
         "columns": f"key {schema.key}, time {schema.time}, label {schema.label} (normal = {schema.normal})",
-        "threshold": f"{found.threshold.value:.9g} by {found.threshold.method}, on {found.calibration.rows} scores",
-        "normal scores": f"median {found.calibration.median:.6g}, MAD {found.calibration.mad:.6g}",
+        "threshold": f"{found.threshold.value:.9g} by {found.threshold.method}",
+        "normal scores": f"median {found.summary.median:.6g}, MAD {found.summary.mad:.6g}, of {found.summary.rows}",
         "directory": str(found.path),
     }
     return "\n".join(f"{name:<16}{value}" for name, value in lines.items())
