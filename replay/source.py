@@ -122,7 +122,7 @@ def read(path: Path, chosen: Settings, schema: Schema | None) -> History:
     """The rows of a file as the settings, and where they are silent a model's schema, want them."""
     frame = table.read(path)
     try:
-        return history(frame, chosen, schema)
+        return history(table.with_features(frame, schema.features) if schema else frame, chosen, schema)
     except DataRefused as refused:
         raise DataRefused(f"data {path}: {refused}") from refused
 

@@ -1,4 +1,4 @@
-"""The README's tables, made from the code. `python -m tests.readme` writes them into it; a test compares them."""
+"""The pages' tables, made from the code. `python -m tests.readme` writes them into them; a test compares them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,29 @@ from detector.errors import EXIT_CODES
 from detector.metrics import Metrics
 from detector.rows import REASONS
 from detector.settings import Settings, TopicSettings, default_text, flag
+from detector.threshold import METHODS
 from replay.settings import Settings as ReplaySettings
+from trainer.recipes import RECIPES
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+TRAINER = ROOT / "trainer" / "README.md"
+PAGES = (README, TRAINER)
 
 
-def blocks() -> dict[str, str]:
-    """By marker, the text that belongs between it and its end."""
+def blocks() -> dict[Path, dict[str, str]]:
+    """By page and marker, the text that belongs between the marker and its end."""
+    return {README: _main(), TRAINER: _trainer()}
+
+
+def _trainer() -> dict[str, str]:
+    return {
+        "recipes": table(("recipe", "for"), ((f"`{name}`", one.about) for name, one in RECIPES.items())),
+        "thresholds": table(("method", "finds"), ((f"`{name}`", meaning) for name, meaning in METHODS.items())),
+    }
+
+
+def _main() -> dict[str, str]:
     return {
         "reasons": table(("reason", "meaning"), ((f"`{name}`", meaning) for name, meaning in REASONS.items())),
         "detector-settings": settings_table(Settings),
@@ -64,14 +80,16 @@ def metrics_table() -> str:
     return table(("metric", "type", "meaning"), ((f"`{name}`", kind, meaning) for name, kind, meaning in found))
 
 
-def filled(text: str) -> str:
-    """The README with every table made anew."""
-    for name, content in blocks().items():
+def filled(page: Path) -> str:
+    """A page with every table made anew."""
+    text = page.read_text()
+    for name, content in blocks()[page].items():
         pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- /{name} -->", re.DOTALL)
-        assert pattern.search(text), f"README has no block {name}"
+        assert pattern.search(text), f"{page} has no block {name}"
         text = pattern.sub(lambda _, n=name, c=content: f"<!-- {n} -->\n{c}\n<!-- /{n} -->", text)  # type: ignore[misc]
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for one in PAGES:
+        one.write_text(filled(one))

@@ -9,16 +9,24 @@ import pytest
 
 from detector.settings import Settings, TopicSettings
 from replay.settings import Settings as ReplaySettings
-from tests.readme import README, filled
+from tests.readme import PAGES, README, filled
 from trainer.__main__ import parser
 
 TEXT = README.read_text()
 ROOT = Path(__file__).parents[1]
 
 
-def test_tables_are_those_of_the_code() -> None:
-    """Settings, metrics, reasons and exit codes stand in the README as the code has them; see `tests.readme`."""
-    assert filled(TEXT) == TEXT, "run `python -m tests.readme`"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tables_are_those_of_the_code(page: Path) -> None:
+    """Settings, metrics, reasons, recipes and exit codes stand in the pages as the code has them: `tests.readme`."""
+    assert filled(page) == page.read_text(), "run `python -m tests.readme`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link to a file of this tree has a file behind it."""
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
 
 
 @pytest.mark.parametrize(
@@ -35,7 +43,7 @@ def test_commands_are_documented() -> None:
     actions = next(action for action in parser()._actions if action.choices and action.dest == "command")
     assert actions.choices
     for command in actions.choices:
-        assert f"`{command}`" in TEXT or f"trainer {command}" in TEXT
+        assert any(f"trainer {command}" in page.read_text() for page in PAGES), command
     assert "python -m detector run" in TEXT
     assert "python -m detector create-topics" in TEXT
 

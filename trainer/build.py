@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,20 +16,24 @@ from detector import artifact
 from detector.model import Model
 from detector.quiet import held_back
 from detector.statistics import summarize
+from detector.table.accounts import ACCOUNT_FEATURES, DROPPED, account_rows, is_accounts
 from detector.threshold import calibrate, parse, refuse_running, refuse_without
 from trainer.calibrate import calibration, reference
 from trainer.datasets import Data
 from trainer.export import keras_file, serving_graph
 from trainer.fit import Fitted, Progress, fit
 from trainer.history import Columns, History, find_schema, prepare
-from trainer.recipes import Recipe
+from trainer.recipes import Recipe, refuse_columns
 
 PACKAGES = ("streaming-fraud-detector", "ai-edge-litert", "keras", "numpy", "tensorflow")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be made. name, model_version: how the artifact is called; the rest overrides the recipe."""
+    """What is to be made. name, model_version: how the artifact is called; the rest overrides the recipe.
+
+    tensorboard: a directory for the curves of the training as TensorBoard shows them; None for none.
+    """
 
     recipe_name: str
     recipe: Recipe
@@ -38,6 +42,7 @@ class Order:
     threshold: str | None = None
     epochs: int | None = None
     seed: int = 0
+    tensorboard: Path | None = None
 
 
 def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progress) -> History:
@@ -45,11 +50,14 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     artifact.refuse_to_replace(out)
     spec = parse(order.threshold or order.recipe.threshold)
     refuse_running(spec)
-    history = prepare(
-        data, find_schema(data, columns, order.recipe.features), order.seed, columns.amount, order.recipe.rows
-    )
+    if order.recipe.table == "accounts":
+        data, columns = _accounts(data, columns)
+    schema = find_schema(data, columns, order.recipe.features)
+    if order.recipe.features is None:
+        refuse_columns(order.recipe.branches, schema.features)
+    history = prepare(data, schema, order.seed, columns.amount, order.recipe.rows)
     refuse_without(spec, history.anomalous_rows, history.days)
-    fitted = fit(history, order.recipe, order.seed, order.epochs, progress)
+    fitted = fit(history, order.recipe, order.seed, order.epochs, progress, order.tensorboard)
     with held_back():
         graph = serving_graph(fitted.model)
         model = Model(graph, len(history.schema.features))
@@ -64,7 +72,7 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
         "summary": asdict(summarize(known.scores)),
         "calibration": known.to_dict(),
         "training": _training(order, history, fitted, held_out),
-        "data": {"name": data.name, "rows": history.rows, "sha256": history.fingerprint},
+        "data": {"name": data.name, "rows": history.rows, "sha256": history.fingerprint} | _not_english(data),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     files = {
@@ -74,6 +82,22 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     }
     artifact.write(out, manifest, files)
     return history
+
+
+def _accounts(data: Data, columns: Columns) -> tuple[Data, Columns]:
+    """Raw accounts as rows of features. That an account was made is no event, unless it is said to be one."""
+    frame, label = data.frame, data.label
+    if is_accounts(frame):
+        frame = account_rows(frame)
+    if "account_type" in frame.columns:
+        label = "account_type"
+    known = replace(data, frame=frame, label=label, normal="human" if label == "account_type" else data.normal)
+    return known, replace(columns, features=columns.features or ACCOUNT_FEATURES, time=columns.time or "none")
+
+
+def _not_english(data: Data) -> dict[str, int]:
+    """How many accounts were left out for their language, where the table is of accounts."""
+    return {DROPPED: data.frame.attrs[DROPPED]} if DROPPED in data.frame.attrs else {}
 
 
 def _training(order: Order, history: History, fitted: Fitted, held_out: NDArray[np.float32]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -52,8 +53,18 @@ class Fitted:
     checks: list[dict[str, float]]
 
 
-def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progress: Progress) -> Fitted:
-    """Trains every branch on the training rows; held-out rows stop it early and make branches comparable."""
+def fit(
+    history: History,
+    recipe: Recipe,
+    seed: int,
+    epochs: int | None,
+    progress: Progress,
+    tensorboard: Path | None = None,
+) -> Fitted:
+    """Trains every branch on the training rows; held-out rows stop it early and make branches comparable.
+
+    tensorboard: a directory that gets losses by epoch as TensorBoard reads them; in it a directory for each network.
+    """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     curves = Curves([], [], 0, [])
@@ -69,7 +80,8 @@ def fit(history: History, recipe: Recipe, seed: int, epochs: int | None, progres
         )
         name = "autoencoder" if number == 1 else f"autoencoder_{number}"
         if isinstance(branch, Dense):
-            part, curves = _dense(history, branch, before, seed, epochs, progress, name)
+            board = [] if tensorboard is None else [_board(tensorboard / name)]
+            part, curves = _dense(history, branch, before, seed, epochs, progress, name, board)
         else:
             part = _memory(history, branch, before, seed, name)
         parts.append(part)
@@ -101,11 +113,12 @@ def _dense(
     epochs: int | None,
     progress: Progress,
     name: str,
+    board: list[Any],
 ) -> tuple[Part, Curves]:
     training = history.training.mapped(lambda rows: _seen(before, rows))
     held_out, anomalous = _seen(before, history.held_out), _seen(before, history.anomalous)
     network = dense_autoencoder(branch, len(before.owners), seed, name)
-    curves = _trained(network, branch, training, held_out, anomalous, seed, epochs, progress)
+    curves = _trained(network, branch, training, held_out, anomalous, seed, epochs, progress, board)
     readings = [_read(how, branch, network, training.sample) for how in branch.readings]
     return Part(before, network, tuple(readings)), curves
 
@@ -128,6 +141,7 @@ def _trained(
     seed: int,
     epochs: int | None,
     progress: Progress,
+    board: list[Any],
 ) -> Curves:
     rounds = epochs or (min(ROUNDS, branch.steps) if branch.steps else branch.epochs)
     each = max(branch.steps // ROUNDS, 1) if branch.steps else training.steps(branch.batch)
@@ -138,7 +152,7 @@ def _trained(
     if rate is not None:
         optimizer = type(optimizer)(learning_rate=rate)
     network.compile(optimizer, loss=branch.loss, jit_compile=False)
-    watching = [_Told(progress, rounds), keras.callbacks.TerminateOnNaN()]
+    watching = [_Told(progress, rounds), keras.callbacks.TerminateOnNaN(), *board]
     stop = keras.callbacks.EarlyStopping(
         "val_loss", min_delta=branch.min_delta, patience=branch.patience, restore_best_weights=True
     )
@@ -199,6 +213,10 @@ def _surprise(part: Part, reading: Reading, held_out: NDArray[np.float32]) -> di
     spread = APART * np.arange(len(knots))
     knots = np.maximum.accumulate(knots - spread) + spread
     return {"knots": [flat, *knots.tolist()], "heights": [0.0, *heights.tolist()], "slope": 1 / mean_excess}
+
+
+def _board(folder: Path) -> Any:
+    return keras.callbacks.TensorBoard(str(folder), histogram_freq=0, write_graph=False, update_freq="epoch")
 
 
 class _Told(keras.callbacks.Callback):  # type: ignore[misc]

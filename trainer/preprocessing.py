@@ -27,6 +27,9 @@ RIDGE = 1e-3
 RAREST = 0.05
 """The least standard deviation of a category's column: a value never seen is 20 of them away, not infinitely many."""
 
+LEAST = 1e-37
+"""Rows of smaller values have no length: some runtimes take numbers that are about as small for 0, and some do not."""
+
 Array = NDArray[np.float64]
 
 
@@ -102,24 +105,28 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class UnitLength:
-    """Each row divided by its Euclidean length; a row of zeros stays as it is."""
+    """Each row divided by its Euclidean length; a row of zeros, or of values below LEAST, stays as it is."""
 
     kind: ClassVar[str] = "unit_length"
 
     def forward(self, x: Any, library: Any) -> Any:
         """Rows (n, d) of length 1."""
-        return x / self._length(x, library)
+        most, length = self._length(x, library)
+        return x / most / length
 
     def backward(self, z: Any, x: Any, library: Any) -> Any:
         """Rows (n, d) with the lengths of the rows x that came in."""
-        return z * self._length(x, library)
+        most, length = self._length(x, library)
+        return z * length * most
 
     @staticmethod
-    def _length(x: Any, library: Any) -> Any:
+    def _length(x: Any, library: Any) -> tuple[Any, Any]:
+        """Two factors (n, 1) of the length: the squares of large values would overflow."""
         most = library.max(library.absolute(x), axis=1, keepdims=True)
-        most = library.where(most > 0, most, library.ones_like(most))  # squares of large values would overflow
+        there = most >= LEAST
+        most = library.where(there, most, library.ones_like(most))
         length = library.sqrt(library.sum(library.square(x / most), axis=1, keepdims=True))
-        return library.where(length > 0, length, library.ones_like(length)) * most
+        return most, library.where(there, length, library.ones_like(length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +366,7 @@ def _min_max(state: Moments, rows: Array, chosen: NDArray[np.bool_], wide: NDArr
 
 
 def _min_max_global(state: Moments, rows: Array, chosen: NDArray[np.bool_], wide: NDArray[np.bool_]) -> Affine:
-    least, most = state.least[chosen].min(), state.most[chosen].max()
+    least, most = state.least[chosen].min(initial=np.inf), state.most[chosen].max(initial=-np.inf)
     return _affine(np.full(len(chosen), least), np.full(len(chosen), most - least), chosen)
 
 

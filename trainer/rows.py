@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,15 @@ POOL = 1 << 18
 class Rows:
     """Rows (n, d), NaN where a value is missing.
 
-    count: n. sample: at most SAMPLE of them, in memory. chunks: opens an iterator over all, (m, d) each.
+    count: n. sample: at most SAMPLE of them, in memory. chunks: opens an iterator over all, (m, d) each. pool: rows
+    that are shuffled together. streamed: whether chunks reads them anew each time, as they do not fit into memory.
     """
 
     count: int
     sample: Array
     chunks: Callable[[], Iterator[Array]]
+    pool: int = POOL
+    streamed: bool = False
 
     @classmethod
     def of(cls, rows: Array, seed: int = 0) -> Rows:
@@ -39,23 +42,32 @@ class Rows:
 
     def mapped(self, change: Callable[[Array], Array]) -> Rows:
         """Each row changed by itself; what is in memory is changed once."""
-        if self.count <= POOL:
+        if self.count <= self.pool:
             return Rows.of(np.concatenate([change(chunk) for chunk in self.chunks()]))
-        return Rows(self.count, change(self.sample), lambda: map(change, self.chunks()))
+        return replace(self, sample=change(self.sample), chunks=lambda: map(change, self.chunks()))
 
     def batches(self, size: int, seed: int, epochs: int | None) -> Iterator[Array]:
         """Shuffled batches, the last of an epoch with what is left; for ever where no epochs are said.
 
-        Of more rows than POOL, those of a pool are shuffled together.
+        Of more rows than `pool`, those of a pool are shuffled together.
         """
         generator = np.random.default_rng(seed)
         epoch = 0
         while epochs is None or epoch < epochs:
-            for pool in self._pools():
-                order = generator.permutation(len(pool))
-                for at in range(0, len(pool), size):
-                    yield pool[order[at : at + size]]
+            yield from self._epoch(size, generator)
             epoch += 1
+
+    def _epoch(self, size: int, generator: np.random.Generator) -> Iterator[Array]:
+        rest = self.sample[:0]
+        for pool in self._pools():
+            rows = np.concatenate((rest, pool)) if len(rest) else pool
+            order = generator.permutation(len(rows))
+            whole = len(rows) // size * size
+            for at in range(0, whole, size):
+                yield rows[order[at : at + size]]
+            rest = rows[order[whole:]]
+        if len(rest):
+            yield rest
 
     def _pools(self) -> Iterator[Array]:
         kept: list[Array] = []
@@ -63,7 +75,7 @@ class Rows:
         for chunk in self.chunks():
             kept.append(chunk)
             held += len(chunk)
-            if held >= POOL:
+            if held >= self.pool:
                 yield np.concatenate(kept) if len(kept) > 1 else chunk
                 kept, held = [], 0
         if kept:
@@ -74,10 +86,25 @@ class Rows:
         return -(-self.count // size)
 
 
-def dataset(rows: Rows, size: int, seed: int, epochs: int | None) -> Any:
-    """Batches as a tf.data.Dataset of (row, row), read ahead of the training."""
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Batches for a training. dataset: a tf.data.Dataset. errors: what ended it early; TensorFlow tells only where."""
+
+    dataset: Any
+    errors: list[Exception] = field(default_factory=list)
+
+
+def feed(batches: Callable[[], Iterator[Any]], shapes: Any) -> Feed:
+    """Batches as a tf.data.Dataset, read ahead of the training. shapes: one batch's tf.TensorSpec, or a tuple."""
     import tensorflow as tf
 
-    one = tf.TensorSpec((None, rows.sample.shape[1]), tf.float32)
-    found = tf.data.Dataset.from_generator(lambda: rows.batches(size, seed, epochs), output_signature=one)
-    return found.map(lambda batch: (batch, batch)).prefetch(8)
+    errors: list[Exception] = []
+
+    def watched() -> Iterator[Any]:
+        try:
+            yield from batches()
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    return Feed(tf.data.Dataset.from_generator(watched, output_signature=shapes).prefetch(8), errors)

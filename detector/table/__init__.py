@@ -3,6 +3,7 @@
 Needs pandas, which the bare install does not have.
 """
 
+from detector.table.accounts import with_features
 from detector.table.columns import kind, numeric_columns, require
 from detector.table.files import CHUNK_ROWS, CSV, PARQUET, TFRECORD, Shape, chunks, describe, read
 from detector.table.roles import KEYS, LABELS, TIMES, key_column, label_column, normal_value, time_column
@@ -37,5 +38,6 @@ __all__ = [
     "require",
     "time_column",
     "wide",
+    "with_features",
     "write",
 ]

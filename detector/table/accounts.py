@@ -6,7 +6,7 @@ Needs the package emoji, which the bare install does not have.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import emoji
@@ -86,6 +86,13 @@ def account_rows(frame: pd.DataFrame, as_of: str | pd.Timestamp | None = None) -
             rows[name] = kept[name]
     rows.attrs[DROPPED] = int(len(frame) - len(kept))
     return rows
+
+
+def with_features(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """What a model of these features takes: the table, or `account_rows` of raw accounts, numbered anew, for theirs."""
+    if set(features) <= set(frame.columns) or not set(features) <= set(ACCOUNT_FEATURES) or not is_accounts(frame):
+        return frame
+    return account_rows(frame).reset_index(drop=True)
 
 
 def _flags(frame: pd.DataFrame) -> dict[str, Numbers]:

@@ -367,3 +367,13 @@ def test_the_real_accounts_ages() -> None:
     assert (counted["account_age_days"] - given_["account_age_days"]).abs().max() <= 1
     tweets = counted["average_tweets_per_day"] - given_["average_tweets_per_day"]
     assert (tweets.abs() <= 0.002 + 0.003 * given_["average_tweets_per_day"]).all()
+
+
+def test_a_model_takes_raw_accounts() -> None:
+    """A model of the sixteen features gets them from raw accounts; any other model gets the table as it is."""
+    frame = accounts()
+    rows = table.with_features(frame, ACCOUNT_FEATURES)
+    assert rows.index.tolist() == [0, 1]
+    assert rows.equals(account_rows(frame).reset_index(drop=True))
+    assert table.with_features(frame, ("V1", "V2")) is frame
+    assert table.with_features(rows, ACCOUNT_FEATURES) is rows

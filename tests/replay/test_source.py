@@ -15,6 +15,7 @@ from detector import table
 from detector.errors import DataRefused, UsageError
 from detector.rows import Decoder
 from detector.schema import Schema
+from detector.table.accounts import ACCOUNT_FEATURES
 from replay.settings import Settings
 from replay.source import History, history, in_order, json_column, keys, read
 from tests.messages import FakeMessage
@@ -299,3 +300,32 @@ def test_refusals_name_the_file(tmp_path: Path) -> None:
     assert len(read(path, asked(), None)) == 4
     with pytest.raises(DataRefused, match=r"data .*rows\.csv: label column 'Klass' is not in the data"):
         read(path, asked(label="Klass"), None)
+
+
+def test_raw_accounts_for_their_model(tmp_path: Path) -> None:
+    """Raw Twitter accounts are played as the rows of features that a model of them takes, English ones alone."""
+    frame = pd.DataFrame(
+        {
+            "account_type": ["human", "bot", "bot"],
+            "default_profile": [True, False, False],
+            "default_profile_image": [False, False, True],
+            "description": ["hello #world", "hola", None],
+            "favourites_count": [1, 2, 3],
+            "followers_count": [4, 5, 6],
+            "friends_count": [7, 8, 9],
+            "geo_enabled": [False, True, True],
+            "lang": ["en", "es", "en"],
+            "location": ["Lyon", "unknown", "unknown"],
+            "statuses_count": [100, 200, 300],
+            "verified": [True, True, False],
+            "average_tweets_per_day": [0.5, 1.5, 2.5],
+            "account_age_days": [200, 190, 180],
+        }
+    )
+    frame.to_parquet(tmp_path / "accounts.parquet")
+    schema = Schema(ACCOUNT_FEATURES, label="account_type", normal="human")
+    history = read(tmp_path / "accounts.parquet", asked(), schema)
+    batch = history.batch(0, 9)
+    assert [json.loads(value)["followers_count"] for value in batch.values] == [4, 6]
+    assert set(json.loads(batch.values[0])) == set(ACCOUNT_FEATURES)
+    assert batch.anomalous == [False, True]

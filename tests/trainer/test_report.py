@@ -34,7 +34,7 @@ from trainer import latent
 from trainer.__main__ import main
 from trainer.datasets import Data
 from trainer.evaluate import evaluate
-from trainer.network import Part, dense_autoencoder, memory_autoencoder, whole
+from trainer.network import Preprocess, dense_autoencoder, memory_autoencoder
 from trainer.preprocessing import Affine, Preprocessing
 from trainer.recipes import Dense, Layer
 from trainer.report import decision, errors, features, folder, page, reliability, sections, space, training
@@ -333,14 +333,17 @@ def test_highest_rows(evidence: Evidence) -> None:
 
 
 def network(*branches: Any) -> Any:
-    """A model of five features, the last of text with two values, as an artifact has it, of these autoencoders."""
-    sizes, columns = (0, 0, 0, 0, 2), 7
-    before = Preprocessing(
-        np.zeros(5), sizes, False, (Affine(np.arange(columns, dtype=np.float64), np.full(columns, 2.0)),)
-    )
+    """A model of five features, the last of text with two values, with these autoencoders in an artifact's places."""
+    import keras
+
+    columns = 7
+    steps = (Affine(np.arange(columns, dtype=np.float64), np.full(columns, 2.0)),)
+    before = Preprocessing(np.zeros(5), (0, 0, 0, 0, 2), False, steps).to_config()
+    rows = keras.Input((5,), name="rows")
+    seen = [Preprocess(before, name=f"preprocess_{number}")(rows) for number in range(1, len(branches) + 1)]
     named = ["autoencoder", "autoencoder_2"]
-    networks = [make(name) for make, name in zip(branches, named, strict=False)]
-    return whole([Part(before, one, {"loss": "mse"}) for one in networks], 5)
+    rebuilt = [make(name)(z) for make, name, z in zip(branches, named, seen, strict=False)]
+    return keras.Model(rows, {"preprocessed": seen[0]} | {f"rebuilt_{i}": one for i, one in enumerate(rebuilt)})
 
 
 def dense(*widths: int) -> Any:

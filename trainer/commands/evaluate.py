@@ -37,14 +37,15 @@ def run(arguments: argparse.Namespace) -> None:
     found = artifact.load(arguments.model)
     line = threshold_of(found, arguments.threshold)
     data = open_data(arguments.data)
-    label = table.label_column(data.frame, arguments.label or found.schema.label)
+    frame = table.with_features(data.frame, found.schema.features)
+    label = table.label_column(frame, arguments.label or found.schema.label)
     if label is None:
         raise DataRefused(f"data {data.name}: no label column found; name it with --label")
-    truth = table.anomalous(data.frame, label, arguments.normal or found.schema.normal)
-    span = _span(found, data.frame, arguments.time)
-    amount = amount_column(data.frame, arguments.amount or _held(data.frame, found.calibration.amount))
-    values = amounts(data.frame, amount) if amount else None
-    scores = scoring.score(found, found.model(), data.frame)
+    truth = table.anomalous(frame, label, arguments.normal or found.schema.normal)
+    span = _span(found, frame, arguments.time)
+    amount = amount_column(frame, arguments.amount or _held(frame, found.calibration.amount))
+    values = amounts(frame, amount) if amount else None
+    scores = scoring.score(found, found.model(), frame)
     figures = evaluate(scores, truth, line, span, amount, values)
     print(json.dumps(figures.to_dict(), indent=2) if arguments.json else as_text(figures))
 

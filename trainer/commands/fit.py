@@ -12,7 +12,7 @@ from trainer.commands.arguments import add_data, add_label, positive, seed
 from trainer.commands.show import describe
 from trainer.datasets import open_data
 from trainer.history import Columns
-from trainer.recipes import find
+from trainer.recipes import Dense, Recipe, find
 
 ABOUT = "train on the normal rows of DATA and write an artifact"
 
@@ -36,6 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", type=positive, help="most epochs (default: the recipe's)")
     parser.add_argument("--seed", type=seed, default=0, help="of split and weights (default: 0)")
+    parser.add_argument(
+        "--tensorboard", metavar="DIR", type=Path, help="where curves for TensorBoard go (default: nowhere)"
+    )
     parser.add_argument("--name", help="the model's name (default: that of DATA)")
     parser.add_argument("--version", default="1", help="the model's version (default: 1)")
 
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         threshold=arguments.threshold,
         epochs=arguments.epochs,
         seed=arguments.seed,
+        tensorboard=_board(arguments.tensorboard, recipe),
     )
     features = tuple(arguments.features.split(",")) if arguments.features else None
     columns = Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key, arguments.amount)
@@ -68,4 +72,20 @@ def run(arguments: argparse.Namespace) -> None:
             raise Failure(f"out {arguments.out}: {error.strerror or error}") from error
     if history.dropped:
         print(f"left out: {', '.join(history.dropped)}")
-    print(describe(artifact.load(arguments.out)))
+    made = artifact.load(arguments.out)
+    if foreign := made.manifest["data"].get("not_english"):
+        print(f"left out: {foreign} accounts that are not English")
+    print(describe(made))
+
+
+def _board(folder: Path | None, recipe: Recipe) -> Path | None:
+    """The directory of TensorBoard, made where it is not there; refused where there is nothing to be shown."""
+    if folder is None:
+        return None
+    if not any(isinstance(branch, Dense) for branch in recipe.branches):
+        raise UsageError("tensorboard: the recipe has no dense branch, so that nothing is learned by epochs")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"tensorboard {folder}: {error.strerror or error}") from error
+    return folder

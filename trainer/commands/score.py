@@ -24,8 +24,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Does it."""
     found = artifact.load(arguments.model)
-    data = open_data(arguments.data)
+    frame = table.with_features(open_data(arguments.data).frame, found.schema.features)
     line = threshold_of(found, arguments.threshold)
-    rows = scoring.verdicts(scoring.score(found, found.model(), data.frame), line)
+    rows = scoring.verdicts(scoring.score(found, found.model(), frame), line)
     table.write(rows, arguments.out)
     print(f"{len(rows)} rows, {int((rows.verdict == 'alert').sum())} alerts above {line:.9g}: {arguments.out}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -124,7 +124,7 @@ class Dense(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="dense"
     output: Activation = "linear"
     output_bias: bool = True
     loss: Literal["mse", "msle"] = "mse"
-    readings: tuple[Literal["plain", "whitened"], ...] = ("plain",)
+    readings: Annotated[tuple[Literal["plain", "whitened"], ...], Meta(min_length=1)] = ("plain",)
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: Above0 = 1e-3
     epochs: Count = 50
@@ -209,7 +209,7 @@ def _explained(message: str, content: dict[str, Any]) -> str:
         return f"{told}; known: {', '.join(_keys(path, content))}"
     if said.startswith("Invalid"):
         holder, _, key = path.rpartition(".")
-        return f"{told}; wanted: {', '.join(_keys(holder, content)[key])}"
+        return f"{told}; wanted: {', '.join(_keys(holder, content)[key.partition('[')[0]])}"
     return told
 
 
@@ -221,7 +221,12 @@ def _keys(path: str, content: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     if name == "branches":
         struct = Memory if content["branches"][int(number)].get("kind") == "memory" else Dense
         tag = {"kind": ("dense", "memory")}
-    return tag | {one.name: get_args(one.type) for one in msgspec.structs.fields(struct)}
+    return tag | {one.name: tuple(_words(one.type)) for one in msgspec.structs.fields(struct)}
+
+
+def _words(kind: Any) -> Iterator[str]:
+    for one in get_args(kind):
+        yield from (one,) if isinstance(one, str) else _words(one)
 
 
 def find(text: str) -> tuple[str, Recipe]:

@@ -83,7 +83,8 @@ class Said:
 
 def of_data(found: Artifact, threshold: Threshold, data: Data, said: Said) -> Evidence:
     """DATA scored by the served model. A label, time or amount that only the artifact names may be absent."""
-    frame, schema = data.frame, found.schema
+    schema = found.schema
+    frame = table.with_features(data.frame, schema.features)
     label = table.label_column(frame, said.label or _there(frame, schema.label) or data.label)
     time = table.time_column(frame, said.time or _there(frame, schema.time) or data.time or "none")
     truth = None if label is None else table.anomalous(frame, label, said.normal or schema.normal)
