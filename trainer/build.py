@@ -20,10 +20,14 @@ from detector.table.accounts import ACCOUNT_FEATURES, DROPPED, account_rows, is_
 from detector.threshold import calibrate, parse, refuse_running, refuse_without
 from trainer.calibrate import calibration, reference
 from trainer.datasets import Data
+from trainer.distribution import Workers
 from trainer.export import keras_file, serving_graph
 from trainer.fit import Fitted, Progress, fit
 from trainer.history import Columns, History, find_schema, prepare
 from trainer.recipes import Recipe, refuse_columns
+
+ERROR = "mean reconstruction error of the preprocessed row"
+SURPRISE = "surprise: -ln of the share of held-out normal rows that are as odd, by the oddest of several errors"
 
 PACKAGES = ("streaming-fraud-detector", "ai-edge-litert", "keras", "numpy", "tensorflow")
 
@@ -45,8 +49,13 @@ class Order:
     tensorboard: Path | None = None
 
 
-def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progress) -> History:
-    """Trains, exports, calibrates by the exported graph's own scores, and writes; nothing is written before the end."""
+def build(
+    data: Data, columns: Columns, order: Order, out: Path, progress: Progress, workers: Workers | None = None
+) -> History:
+    """Trains, exports, calibrates by the exported graph's own scores, and writes; nothing is written before the end.
+
+    workers: those that train together, of which the chief alone writes.
+    """
     artifact.refuse_to_replace(out)
     spec = parse(order.threshold or order.recipe.threshold)
     refuse_running(spec)
@@ -55,9 +64,12 @@ def build(data: Data, columns: Columns, order: Order, out: Path, progress: Progr
     schema = find_schema(data, columns, order.recipe.features)
     if order.recipe.features is None:
         refuse_columns(order.recipe.branches, schema.features)
-    history = prepare(data, schema, order.seed, columns.amount, order.recipe.rows)
+    found_label = columns.label is None and data.label is None
+    history = prepare(data, schema, order.seed, columns.amount, order.recipe.rows, found_label)
     refuse_without(spec, history.anomalous_rows, history.days)
-    fitted = fit(history, order.recipe, order.seed, order.epochs, progress, order.tensorboard)
+    fitted = fit(history, order.recipe, order.seed, order.epochs, progress, order.tensorboard, workers)
+    if workers and not workers.cluster.chief:
+        return history
     with held_back():
         graph = serving_graph(fitted.model)
         model = Model(graph, len(history.schema.features))
@@ -104,6 +116,7 @@ def _training(order: Order, history: History, fitted: Fitted, held_out: NDArray[
     return {
         "recipe": order.recipe_name,
         "seed": order.seed,
+        "score": SURPRISE if sum(len(part.readings) for part in fitted.parts) > 1 else ERROR,
         "calibrated_on": order.recipe.calibrate_on,
         "training_rows": history.training.count,
         "held_out_rows": len(history.held_out),

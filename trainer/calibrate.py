@@ -23,9 +23,7 @@ def calibration(
     return Calibration.of(
         held_out,
         model.score(history.anomalous),
-        scores=held_out
-        if calibrate_on == "held_out"
-        else np.concatenate([model.score(rows) for rows in history.training.chunks()]),
+        scores=held_out if calibrate_on == "held_out" else _training_scores(history, model),
         normal_rows=history.normal_rows,
         anomalous_rows=history.anomalous_rows,
         days=history.days,
@@ -33,6 +31,14 @@ def calibration(
         held_out_amounts=history.held_out_amounts,
         anomalous_amounts=history.anomalous_amounts,
     ).thinned()
+
+
+def _training_scores(history: History, model: Model) -> NDArray[np.float32]:
+    """Of all training rows, of their sample where they do not fit into memory."""
+    training = history.training
+    return np.concatenate(
+        [model.score(rows) for rows in ((training.sample,) if training.streamed else training.chunks())]
+    )
 
 
 def reference(rows: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, NDArray[Any]]:

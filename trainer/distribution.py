@@ -8,8 +8,10 @@ sums, and all else is Keras' own loop in each of them: callbacks, early stop, be
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from detector.errors import Failure, UsageError
 from detector.quiet import held_back
-from trainer.rows import Array, Rows
+from trainer.rows import READ_AHEAD, Array, Feed, Rows, read_ahead
 
 CHIEF, WORKER = "chief", "worker"
 
@@ -81,6 +83,15 @@ def _read(config: _Config) -> Cluster:
     return Cluster(addresses, task.index + (len(jobs.get(CHIEF, ())) if task.type == WORKER else 0))
 
 
+def joined(config: str) -> Workers | None:
+    """This process among those of a TF_CONFIG, once all are there; None where it trains alone."""
+    found = cluster(config)
+    if found is None:
+        return None
+    print(f"{found}: waiting for the others: {', '.join(found.addresses)}", file=sys.stderr, flush=True)
+    return Workers(found)
+
+
 class Workers:
     """This process and those that it trains with. Made before TensorFlow does anything else; waits for the others."""
 
@@ -122,18 +133,39 @@ class Workers:
         """Steps that it takes all workers together to go through so many batches."""
         return -(-batches // len(self.cluster.addresses))
 
-    def dataset(self, rows: Rows, size: int, seed: int, epochs: int | None) -> Any:
-        """This worker's batches as a tf.data.Dataset of (row, row, weight): of each epoch those numbered rank,
-        rank + workers, ... Where the others have one more, a row of weight 0."""
-        width = rows.sample.shape[1]
-        one, weight = tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.float32)
-        found = tf.data.Dataset.from_generator(
-            lambda: share(
-                rows.batches(size, seed, epochs), rows.steps(size), self.cluster.rank, len(self.cluster.addresses)
-            ),
-            output_signature=(one, weight),
+    def feed(self, rows: Rows, size: int, seed: int, epochs: int | None) -> Feed:
+        """This worker's shuffled batches of (row, row, weight): of each epoch those numbered rank, rank + workers, ...
+
+        Where an epoch has one more batch for the others, it is a row of weight 0 for this one.
+        """
+        one, weight = tf.TensorSpec((None, rows.sample.shape[1]), tf.float32), tf.TensorSpec((None,), tf.float32)
+        count = len(self.cluster.addresses)
+        found = read_ahead(
+            lambda: share(rows.batches(size, seed, epochs), rows.steps(size), self.cluster.rank, count), (one, weight)
         )
-        return found.map(lambda batch, weights: (batch, batch, weights)).prefetch(8)
+        dataset = found.dataset.map(lambda batch, weights: (batch, batch, weights)).prefetch(READ_AHEAD)
+        return replace(found, dataset=dataset)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Failure where another worker is gone: TensorFlow says so within seconds."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            raise Failure(f"{self.cluster}: the training ended, another worker may be gone: {_first(error)}") from error
+
+    def refuse_others(self, what: object) -> None:
+        """Failure where the workers were not told the same."""
+        with self.watched():
+            if not self.same(repr(what).encode()):
+                raise Failure(f"{self.cluster}: the workers differ in data, columns, recipe, epochs or seed")
+
+    def tell(self, network: Any) -> None:
+        """Says on stderr which weights a network ended with, and whether all workers have them."""
+        with self.watched():
+            digest = weights_digest(network)
+            told = "the same in all" if self.same(digest.encode()) else "NOT the same in all"
+        print(f"{self.cluster}: {network.name} has weights sha256 {digest}, {told}", file=sys.stderr, flush=True)
 
 
 def share(batches: Iterator[Array], each: int, rank: int, count: int) -> Iterator[tuple[Array, Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from threadpoolctl import threadpool_limits
 from detector.calibration import Calibration
 from detector.errors import Failure
 from trainer import preprocessing
+from trainer.distribution import Together, Workers
 from trainer.history import History
 from trainer.network import LEAST, Errors, Part, Reading, dense_autoencoder, error_of, memory_autoencoder, whole
 from trainer.preprocessing import Preprocessing, whitening
 from trainer.recipes import Dense, Memory, Recipe
-from trainer.rows import Rows, dataset
+from trainer.rows import Rows, feed
 
 Progress = Callable[[int, int, float, float], None]
 """Told after each epoch: its number, how many there will be at most, the loss, the loss on held-out rows."""
@@ -33,7 +35,7 @@ ROUNDS = 20
 CENTRE_ROWS = 20_000
 """Rows of the sample among which prototypes are looked for."""
 
-TAIL = 0.1
+TAIL = 0.05
 """The share of held-out rows whose errors tell how fast larger ones become rarer."""
 
 APART = 1e-4
@@ -60,11 +62,15 @@ def fit(
     epochs: int | None,
     progress: Progress,
     tensorboard: Path | None = None,
+    workers: Workers | None = None,
 ) -> Fitted:
     """Trains every branch on the training rows; held-out rows stop it early and make branches comparable.
 
     tensorboard: a directory that gets losses by epoch as TensorBoard reads them; in it a directory for each network.
+    workers: those that learn together, each with batches of the recipe's size.
     """
+    if workers:
+        workers.refuse_others((recipe, seed, epochs, history.schema, history.fingerprint))
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     curves = Curves([], [], 0, [])
@@ -81,7 +87,7 @@ def fit(
         name = "autoencoder" if number == 1 else f"autoencoder_{number}"
         if isinstance(branch, Dense):
             board = [] if tensorboard is None else [_board(tensorboard / name)]
-            part, curves = _dense(history, branch, before, seed, epochs, progress, name, board)
+            part, curves = _dense(history, branch, before, seed, epochs, progress, name, board, workers)
         else:
             part = _memory(history, branch, before, seed, name)
         parts.append(part)
@@ -114,11 +120,12 @@ def _dense(
     progress: Progress,
     name: str,
     board: list[Any],
+    workers: Workers | None,
 ) -> tuple[Part, Curves]:
     training = history.training.mapped(lambda rows: _seen(before, rows))
     held_out, anomalous = _seen(before, history.held_out), _seen(before, history.anomalous)
     network = dense_autoencoder(branch, len(before.owners), seed, name)
-    curves = _trained(network, branch, training, held_out, anomalous, seed, epochs, progress, board)
+    curves = _trained(network, branch, training, held_out, anomalous, seed, epochs, progress, board, workers)
     readings = [_read(how, branch, network, training.sample) for how in branch.readings]
     return Part(before, network, tuple(readings)), curves
 
@@ -142,31 +149,38 @@ def _trained(
     epochs: int | None,
     progress: Progress,
     board: list[Any],
+    workers: Workers | None,
 ) -> Curves:
     rounds = epochs or (min(ROUNDS, branch.steps) if branch.steps else branch.epochs)
-    each = max(branch.steps // ROUNDS, 1) if branch.steps else training.steps(branch.batch)
+    batches = training.steps(branch.batch)
+    each = max(branch.steps // ROUNDS, 1) if branch.steps else workers.steps(batches) if workers else batches
     rate = keras.optimizers.schedules.CosineDecay(branch.learning_rate, rounds * each) if branch.steps else None
     optimizer = keras.optimizers.get(
         {"class_name": branch.optimizer, "config": {"learning_rate": branch.learning_rate}}
     )
     if rate is not None:
         optimizer = type(optimizer)(learning_rate=rate)
-    network.compile(optimizer, loss=branch.loss, jit_compile=False)
+    learner = Together(network, workers) if workers else network
+    learner.compile(optimizer, loss=branch.loss, jit_compile=False)
     watching = [_Told(progress, rounds), keras.callbacks.TerminateOnNaN(), *board]
     stop = keras.callbacks.EarlyStopping(
         "val_loss", min_delta=branch.min_delta, patience=branch.patience, restore_best_weights=True
     )
     checks = _Checks(branch, held_out, anomalous)
-    record = network.fit(
-        dataset(training, branch.batch, seed, None if branch.steps else rounds),
-        steps_per_epoch=each,
-        validation_data=(held_out, held_out),
-        validation_batch_size=4096,
-        epochs=rounds,
-        callbacks=[*watching, *([stop] if branch.patience else []), *([checks] if branch.check_every else [])],
-        shuffle=False,  # the batches come shuffled
-        verbose=0,
-    )
+    fed = (workers.feed if workers else feed)(training, branch.batch, seed, None if branch.steps else rounds)
+    with workers.watched() if workers else nullcontext(), fed.watched():
+        record = learner.fit(
+            fed.dataset,
+            steps_per_epoch=each,
+            validation_data=(held_out, held_out),
+            validation_batch_size=4096,
+            epochs=rounds,
+            callbacks=[*watching, *([stop] if branch.patience else []), *([checks] if branch.check_every else [])],
+            shuffle=False,  # the batches come shuffled
+            verbose=0,
+        )
+    if workers:
+        workers.tell(network)
     losses, held_out_losses = record.history["loss"], record.history["val_loss"]
     if not np.isfinite([losses, held_out_losses]).all():
         raise Failure(f"training diverged: the loss of epoch {len(losses)} is no finite number")

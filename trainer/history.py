@@ -17,14 +17,21 @@ from detector.schema import Schema
 from trainer.amounts import amount_column, amounts
 from trainer.columns import Columns as Columns
 from trainer.columns import Findings, find
-from trainer.datasets import Data
-from trainer.rows import Rows
+from trainer.datasets import Data, Stream
+from trainer.memory import Shares
+from trainer.rows import POOL, SAMPLE, Rows
+from trainer.streaming import LongTable, Split, Survey, parted, refuse_infinite, truth
 
 HELD_OUT = 0.2
 """The share of normal rows that stays out of the fit: for early stopping and for the threshold."""
 
 LEAST_ROWS = 50
 DAY_MS = 86_400_000
+
+MOST = Shares(chunk=table.CHUNK_ROWS, pool=POOL, kept=min(SAMPLE, MOST_SCORES), times=1 << 27)
+"""What a training that streams its rows holds at most, however much memory there is."""
+
+LearnFrom = Literal["normal", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +101,27 @@ def _too_few(found: Findings, guessed: bool) -> str:
 
 
 def prepare(
-    data: Data, schema: Schema, seed: int, amount: str | None = None, learn_from: Literal["normal", "all"] = "normal"
+    data: Data,
+    schema: Schema,
+    seed: int,
+    amount: str | None = None,
+    learn_from: LearnFrom = "normal",
+    found_label: bool = False,
 ) -> History:
-    """The normal rows, split by time (the latest are held out), or by a seeded shuffle where there is no time.
+    """The normal rows, split by time (the latest are held out), or by a seeded draw where there is no time.
 
     amount: the column of the value at stake; None for one found by name, "none" for none. learn_from: "all" splits
-    the anomalous rows in the same way, and those before the cut are learned from with the normal ones.
+    the anomalous rows in the same way, and those before the cut are learned from with the normal ones. found_label:
+    nobody said which column the label is; of data that are streamed a third value of it is refused.
     """
+    if data.stream:
+        return _streamed(data, data.stream, schema, seed, amount_column(data.frame, amount), learn_from, found_label)
     frame = data.frame
     rows = table.encoded(frame, schema)
-    if np.isinf(rows).any():
-        raise DataRefused(f"data {data.name}: a feature is infinite or beyond the range of float32")
-    bad = _anomalous(frame, schema)
+    refuse_infinite(rows, schema.features, data.name)
+    bad = truth(frame, schema)
     normal = np.flatnonzero(~bad)
-    if len(normal) < LEAST_ROWS:
-        why = f" (label {schema.label!r} = {schema.normal!r})" if schema.label else ""
-        raise DataRefused(f"data {data.name}: {len(normal)} normal rows{why}, at least {LEAST_ROWS} wanted")
+    _refuse_few(len(normal), schema, data.name)
     moments = table.event_milliseconds(frame, schema.time) if schema.time else None
     order = normal[_order(moments, normal, seed)]
     cut = round(len(order) * (1 - HELD_OUT))
@@ -119,11 +131,11 @@ def prepare(
         some = round(len(anomalous) * (1 - HELD_OUT))
         learned, anomalous = np.sort(np.append(learned, anomalous[:some])), anomalous[some:]
     training = rows[learned]
-    _refuse_constant(training, data.name)
+    if np.all(np.nanmax(training, axis=0, initial=-np.inf) <= np.nanmin(training, axis=0, initial=np.inf)):
+        raise _constant(data.name)
     anomalous = _kept(moments, anomalous)
     amount = amount_column(frame, amount)
     values = amounts(frame, amount) if amount else np.empty(0)
-    used = {*schema.features, schema.label, schema.time, schema.key, amount}
     return History(
         schema=schema,
         training=Rows.of(training, seed),
@@ -132,13 +144,75 @@ def prepare(
         normal_rows=len(normal),
         anomalous_rows=int(bad.sum()),
         fingerprint=hashlib.sha256(rows.tobytes() + bad.tobytes()).hexdigest(),
-        dropped=tuple(name for name in frame.columns if name not in used),
+        dropped=_dropped(frame, schema, amount),
         days=None if moments is None else days(moments),
         anomalous_learned=int(bad[learned].sum()),
         amount=amount,
         held_out_amounts=values[held_out] if amount else values,
         anomalous_amounts=values[anomalous] if amount else values,
     )
+
+
+def _streamed(
+    data: Data,
+    stream: Stream,
+    schema: Schema,
+    seed: int,
+    amount: str | None,
+    learn_from: LearnFrom,
+    found_label: bool,
+) -> History:
+    """The same of a table too long for memory: the columns mean what they do in its first rows, data.frame.
+
+    Where there is room for all event times, training and held-out rows are those of a table in memory; without a time
+    they are drawn by their numbers. Held-out and anomalous rows are thinned to what there is room for.
+    """
+    shares = Shares.of(stream.budget, max(_width(schema), data.frame.shape[1]), MOST)
+    long = LongTable(data.name, stream.path, schema, amount, shares.chunk)
+    survey = Survey.of(long, shares.times, found_label)
+    _refuse_few(survey.normal, schema, data.name)
+    cuts = [times.cut(1 - HELD_OUT) if schema.time else None for times in (survey.normal_times, survey.anomalous_times)]
+    parts = parted(long, Split(1 - HELD_OUT, seed, cuts[0], cuts[1], learn_from == "all"), shares)
+    if parts.constant:
+        raise _constant(data.name)
+    moments = survey.moments()
+    gaps = {name for name, gap in zip(schema.features, survey.gaps, strict=True) if gap}
+    optional = tuple(name for name in schema.features if name in gaps or name in schema.optional)
+    return History(
+        schema=replace(schema, optional=optional),
+        training=parts.training,
+        held_out=parts.held_out.rows,
+        anomalous=parts.anomalous.rows,
+        normal_rows=survey.normal,
+        anomalous_rows=survey.anomalous,
+        fingerprint=survey.fingerprint,
+        dropped=_dropped(data.frame, schema, amount),
+        days=None if moments is None else days(moments),
+        anomalous_learned=parts.learned,
+        amount=amount,
+        held_out_amounts=parts.held_out.amounts if amount else np.empty(0),
+        anomalous_amounts=parts.anomalous.amounts if amount else np.empty(0),
+    )
+
+
+def _width(schema: Schema) -> int:
+    """Columns that a network sees."""
+    return sum(len(schema.categories.get(name, ())) + 1 for name in schema.features)
+
+
+def _refuse_few(normal: int, schema: Schema, name: str) -> None:
+    if normal < LEAST_ROWS:
+        why = f" (label {schema.label!r} = {schema.normal!r})" if schema.label else ""
+        raise DataRefused(f"data {name}: {normal} normal rows{why}, at least {LEAST_ROWS} wanted")
+
+
+def _dropped(frame: pd.DataFrame, schema: Schema, amount: str | None) -> tuple[str, ...]:
+    used = {*schema.features, schema.label, schema.time, schema.key, amount}
+    return tuple(name for name in frame.columns if name not in used)
+
+
+def _constant(name: str) -> DataRefused:
+    return DataRefused(f"data {name}: every feature is constant, there is nothing to learn")
 
 
 def days(moments: NDArray[np.int64]) -> float | None:
@@ -152,12 +226,6 @@ def days(moments: NDArray[np.int64]) -> float | None:
     return float(distinct[-1] - distinct[0] + np.diff(distinct).min()) / DAY_MS
 
 
-def _anomalous(frame: pd.DataFrame, schema: Schema) -> NDArray[np.bool_]:
-    if schema.label is None:
-        return np.zeros(len(frame), bool)
-    return table.anomalous(frame, schema.label, schema.normal)
-
-
 def _order(moments: NDArray[np.int64] | None, rows: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
     if moments is None:
         return np.random.default_rng(seed).permutation(len(rows))
@@ -168,8 +236,3 @@ def _kept(moments: NDArray[np.int64] | None, rows: NDArray[np.intp]) -> NDArray[
     """Rows in the order of time, or of the file, thinned evenly to MOST_SCORES."""
     ordered = rows if moments is None else rows[np.argsort(moments[rows], kind="stable")]
     return ordered[spaced(len(ordered), MOST_SCORES)]
-
-
-def _refuse_constant(training: NDArray[np.float32], name: str) -> None:
-    if np.all(np.nanmax(training, axis=0, initial=-np.inf) <= np.nanmin(training, axis=0, initial=np.inf)):
-        raise DataRefused(f"data {name}: every feature is constant, there is nothing to learn")

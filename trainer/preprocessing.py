@@ -27,8 +27,11 @@ RIDGE = 1e-3
 RAREST = 0.05
 """The least standard deviation of a category's column: a value never seen is 20 of them away, not infinitely many."""
 
+FARTHEST = 1e30
+"""Raw values are cut here, so that their differences and slopes stay within float32."""
+
 LEAST = 1e-37
-"""Rows of smaller values have no length: some runtimes take numbers that are about as small for 0, and some do not."""
+"""Lengths, ranges and steps below this are none: some runtimes take numbers that are about as small for 0."""
 
 Array = NDArray[np.float64]
 
@@ -158,7 +161,7 @@ def through(x: Any, knots: Array, heights: Array, slopes: Array, library: Any) -
     for low, high, start, end in zip(knots, knots[1:], heights, heights[1:], strict=False):
         width = (high - low).astype(kind)
         if width.any():
-            slope = np.divide(end - start, width, out=np.zeros_like(start), where=width > 0).astype(kind)
+            slope = np.divide(end - start, width, out=np.zeros_like(start), where=width >= LEAST).astype(kind)
             total = total + library.minimum(library.maximum(x - low.astype(kind), 0.0), width) * slope
     return total
 
@@ -226,6 +229,7 @@ class Preprocessing:
         return ways
 
     def _cut(self, x: Any, library: Any) -> Any:
+        x = library.clip(x, -FARTHEST, FARTHEST)
         return library.sign(x) * library.floor(library.absolute(x)) if self.truncate else x
 
     def _widened(self, x: Any, library: Any) -> Any:
@@ -337,19 +341,21 @@ def _moved(state: Moments, by: Affine) -> Moments:
 
 
 def _merged(steps: Iterable[Fitted]) -> list[Fitted]:
-    """Affine steps that follow each other as one."""
+    """Affine steps that follow each other as one, where that one is within float32."""
     kept: list[Fitted] = []
     for step in steps:
         if isinstance(step, Affine) and kept and isinstance(last := kept[-1], Affine):
-            kept[-1] = Affine(last.offset + step.offset * last.scale, last.scale * step.scale)
-        else:
-            kept.append(step)
+            scale = last.scale * step.scale
+            if scale.min() >= LEAST and scale.max() <= 1 / LEAST:
+                kept[-1] = Affine(last.offset + step.offset * last.scale, scale)
+                continue
+        kept.append(step)
     return kept
 
 
 def _affine(offset: Array, scale: Array, chosen: NDArray[np.bool_]) -> Affine:
     """A constant column keeps a scale of 1, as in scikit-learn."""
-    return Affine(np.where(chosen, offset, 0.0), np.where(chosen & (scale > 0), scale, 1.0))
+    return Affine(np.where(chosen, offset, 0.0), np.where(chosen & (scale >= LEAST), scale, 1.0))
 
 
 def _deviation(state: Moments, wide: NDArray[np.bool_]) -> Array:
@@ -379,7 +385,7 @@ def _normal_scores(state: Moments, rows: Array, chosen: NDArray[np.bool_], wide:
     deviation = _deviation(state, wide)
     columns = [_points(rows[:, i]) for i in range(rows.shape[1])]
     knots, heights = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
-    return Pieces(knots, heights, 1 / np.where(deviation > 0, deviation, 1.0))
+    return Pieces(knots, heights, 1 / np.where(deviation >= LEAST, deviation, 1.0))
 
 
 def _points(values: Array) -> tuple[Array, Array]:

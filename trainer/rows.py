@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ SAMPLE = 200_000
 
 POOL = 1 << 18
 """Rows that are shuffled together where they do not all fit into memory."""
+
+READ_AHEAD = 8
+"""Batches that are made while the network learns from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,29 @@ class Feed:
     dataset: Any
     errors: list[Exception] = field(default_factory=list)
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Raises what went wrong where the batches were made, in place of what TensorFlow makes of it."""
+        try:
+            yield
+        except Exception as error:
+            if self.errors:
+                raise self.errors[0] from error
+            raise
 
-def feed(batches: Callable[[], Iterator[Any]], shapes: Any) -> Feed:
-    """Batches as a tf.data.Dataset, read ahead of the training. shapes: one batch's tf.TensorSpec, or a tuple."""
+
+def feed(rows: Rows, size: int, seed: int, epochs: int | None) -> Feed:
+    """Shuffled batches of (row, row)."""
+    import tensorflow as tf
+
+    found = read_ahead(
+        lambda: rows.batches(size, seed, epochs), tf.TensorSpec((None, rows.sample.shape[1]), tf.float32)
+    )
+    return replace(found, dataset=found.dataset.map(lambda batch: (batch, batch)).prefetch(READ_AHEAD))
+
+
+def read_ahead(batches: Callable[[], Iterator[Any]], shapes: Any) -> Feed:
+    """Batches as a tf.data.Dataset. shapes: the tf.TensorSpec of one batch, or a tuple of them."""
     import tensorflow as tf
 
     errors: list[Exception] = []
@@ -107,4 +131,4 @@ def feed(batches: Callable[[], Iterator[Any]], shapes: Any) -> Feed:
             errors.append(error)
             raise
 
-    return Feed(tf.data.Dataset.from_generator(watched, output_signature=shapes).prefetch(8), errors)
+    return Feed(tf.data.Dataset.from_generator(watched, output_signature=shapes), errors)

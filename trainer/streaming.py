@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from detector import table
 from detector.errors import DataRefused
 from detector.schema import Schema
+from detector.table.roles import MOST_LABEL_VALUES, as_text
 from trainer.amounts import amounts
 from trainer.memory import Shares
 from trainer.rows import Array, Rows
@@ -31,7 +32,8 @@ SPLIT, SAMPLE, HELD_OUT, ANOMALOUS = range(4)
 class Chunk:
     """Rows in the file's order. first: the number of the first, from 0.
 
-    rows (m, d), anomalous (m,), moments (m,) in ms since 1970 UTC (None without a time), amounts (m,) (None without).
+    rows (m, d), anomalous (m,), moments (m,) in ms since 1970 UTC, amounts (m,), label (m,) as it stands; each of the
+    last three None where the table has none.
     """
 
     first: int
@@ -39,6 +41,7 @@ class Chunk:
     anomalous: Mask
     moments: Numbers | None
     amounts: NDArray[np.float64] | None
+    label: pd.Series[Any] | None
 
     @property
     def numbers(self) -> Numbers:
@@ -48,46 +51,29 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class LongTable:
-    """A file whose rows are read `chunk` at a time. name: for a person. few: whether the label was found by its name,
-    because its values in the first rows were few: label_values then."""
+    """A file whose rows are read so many at a time. name: for a person. amount: the column of the value at stake."""
 
     name: str
     path: Path
     schema: Schema
     amount: str | None
-    chunk: int
-    label_values: frozenset[Any] | None = None
+    chunk_rows: int
 
     def chunks(self) -> Iterator[Chunk]:
         """From the first row to the last; DataRefused names a row that is not what the first ones promised."""
         schema = self.schema
         wanted = dict.fromkeys((*schema.features, schema.label, schema.time, self.amount))
-        first = 0
-        for frame in table.chunks(self.path, [name for name in wanted if name], self.chunk):
-            yield self._chunk(frame, first)
-            first += len(frame)
-
-    def _chunk(self, frame: pd.DataFrame, first: int) -> Chunk:
-        schema = self.schema
-        rows = table.encoded(frame, schema, first)
-        refuse_infinite(rows, schema.features, self.name, first)
-        if schema.label and self.label_values is not None:
-            self._refuse_another(frame[schema.label], first)
-        return Chunk(
-            first,
-            rows,
-            truth(frame, schema),
-            table.event_milliseconds(frame, schema.time) if schema.time else None,
-            amounts(frame, self.amount) if self.amount else None,
-        )
-
-    def _refuse_another(self, label: pd.Series[Any], first: int) -> None:
-        other = (label.notna() & ~label.isin(self.label_values or ())).to_numpy()
-        if other.any():
-            row = int(other.argmax())
-            raise DataRefused(
-                f"data {self.name}: row {first + row}: column {label.name!r} holds {label.iloc[row]!r}, a value that "
-                f"its first rows have not; --label {label.name} says that it is the label all the same"
+        for frame in table.chunks(self.path, [name for name in wanted if name], self.chunk_rows):
+            rows = table.encoded(frame, schema)
+            first = int(frame.index[0])
+            refuse_infinite(rows, schema.features, self.name, first)
+            yield Chunk(
+                first,
+                rows,
+                truth(frame, schema),
+                table.event_milliseconds(frame, schema.time) if schema.time else None,
+                amounts(frame, self.amount) if self.amount else None,
+                frame[schema.label] if schema.label else None,
             )
 
 
@@ -103,9 +89,8 @@ def refuse_infinite(rows: Array, features: tuple[str, ...], name: str, first: in
     infinite = np.isinf(rows)
     if infinite.any():
         row, column = map(int, np.argwhere(infinite)[0])
-        raise DataRefused(
-            f"data {name}: a feature is infinite or beyond the range of float32: {features[column]!r} in row {first + row}"
-        )
+        where = f"{features[column]!r} in row {first + row}"
+        raise DataRefused(f"data {name}: a feature is infinite or beyond the range of float32: {where}")
 
 
 class Times:
@@ -165,15 +150,18 @@ class Survey:
     span: tuple[int, int] | None
 
     @classmethod
-    def of(cls, long: LongTable, most_times: int) -> Survey:
-        """Reads the table once."""
+    def of(cls, long: LongTable, most_times: int, found_label: bool = False) -> Survey:
+        """Reads the table once. found_label: a label that has more than two values is refused."""
         digest = hashlib.sha256()
         flags: list[bytes] = []  # which the digest takes after all features
         gaps = np.zeros(len(long.schema.features), bool)
         normal = anomalous = 0
         times = Times(most_times), Times(most_times)
         span = None
+        labels: list[Any] = []
         for chunk in long.chunks():
+            if found_label and chunk.label is not None:
+                labels = _few(labels, chunk.label, long.name)
             digest.update(chunk.rows.tobytes())
             flags.append(zlib.compress(chunk.anomalous.tobytes(), 1))
             gaps |= np.isnan(chunk.rows).any(axis=0)
@@ -192,6 +180,18 @@ class Survey:
         if self.span is None:
             return None
         return np.concatenate((self.normal_times.kept(), self.anomalous_times.kept(), self.span))
+
+
+def _few(known: list[Any], label: pd.Series[Any], name: str) -> list[Any]:
+    """The values of a label, those of the next rows with them."""
+    there = [*known, *label[~label.isin(known)].dropna().unique()]
+    if len(there) > MOST_LABEL_VALUES:
+        third = there[MOST_LABEL_VALUES]
+        raise DataRefused(
+            f"data {name}: row {label.index[label == third][0]}: column {label.name!r} holds {as_text(third)!r:.60}, "
+            f"a third value; its first rows tell of a label, which --label {label.name} makes it all the same"
+        )
+    return there
 
 
 def _wider(span: tuple[int, int] | None, moments: Numbers) -> tuple[int, int]:
@@ -290,7 +290,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Rows that judge: (k, d), at most as many as there is room for, ordered by time, else as in the file. amounts (k,)."""
+    """Rows that judge, (k, d), as many as there is room for, and their amounts (k,); by time, else as in the file."""
 
     rows: Array
     amounts: NDArray[np.float64]

@@ -38,7 +38,7 @@ def encoded(frame: pd.DataFrame, schema: Schema) -> NDArray[np.float32]:
     """The features of a schema as the detector sees them: float32 (n, d), NaN where a value is missing.
 
     A text is its position among the schema's values, or their number if it is none of them; true is 1, false 0.
-    DataRefused names the column, the row (from 0) and the value that is of another kind than the schema's.
+    DataRefused names the column, the row (by the frame's index) and the value that is of another kind than wanted.
     """
     require(frame, schema.features, "feature")
     found = np.empty((len(frame), len(schema.features)), np.float32)
@@ -88,7 +88,7 @@ def _refuse(values: pd.Series[Any], name: str, fine: type | tuple[type, ...], wa
 def _refuse_row(values: pd.Series[Any], name: str, row: int, wanted: str) -> NoReturn:
     value = values.iloc[row]
     told = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
-    raise DataRefused(f"feature column {name!r} holds {told:.60} in row {row}, {wanted} wanted")
+    raise DataRefused(f"feature column {name!r} holds {told:.60} in row {values.index[row]}, {wanted} wanted")
 
 
 def _is_missing(value: object) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from detector import artifact
 from detector.errors import Failure, UsageError
 from detector.quiet import held_back
+from trainer import memory
 from trainer.commands.arguments import add_data, add_label, positive, seed
 from trainer.commands.show import describe
 from trainer.datasets import open_data
@@ -39,6 +41,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", metavar="DIR", type=Path, help="where curves for TensorBoard go (default: nowhere)"
     )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=memory.size,
+        help="what the rows of a file may take, such as 2G; a longer file is streamed (default: a quarter of all)",
+    )
     parser.add_argument("--name", help="the model's name (default: that of DATA)")
     parser.add_argument("--version", default="1", help="the model's version (default: 1)")
 
@@ -47,10 +55,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Does it."""
     with held_back():  # TensorFlow takes seconds to import, and only this command needs it
         from trainer.build import Order, build
+        from trainer.distribution import joined
         from trainer.progress import told
 
-    data = open_data(arguments.data, arguments.seed)
     name, recipe = find(arguments.recipe)
+    workers = joined(os.environ.get("TF_CONFIG", ""))
+    budget = arguments.memory or memory.budget()
+    data = open_data(arguments.data, arguments.seed, budget if recipe.table == "as_is" else None)
     order = Order(
         recipe_name=name,
         recipe=recipe,
@@ -59,19 +70,24 @@ def run(arguments: argparse.Namespace) -> None:
         threshold=arguments.threshold,
         epochs=arguments.epochs,
         seed=arguments.seed,
-        tensorboard=_board(arguments.tensorboard, recipe),
+        tensorboard=None if workers and not workers.cluster.chief else _board(arguments.tensorboard, recipe),
     )
     features = tuple(arguments.features.split(",")) if arguments.features else None
     columns = Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key, arguments.amount)
     with told() as progress:
         try:
-            history = build(data, columns, order, arguments.out, progress)
+            history = build(data, columns, order, arguments.out, progress, workers)
         except ValueError as error:
             raise UsageError(str(error)) from error
         except OSError as error:
             raise Failure(f"out {arguments.out}: {error.strerror or error}") from error
     if history.dropped:
         print(f"left out: {', '.join(history.dropped)}")
+    if data.stream:
+        print(f"streamed from the file; what its columns are was found in the first {len(data.frame):,} rows")
+    if workers and not workers.cluster.chief:
+        print(f"{workers.cluster}: trained; worker 0 writes {arguments.out}")
+        return
     made = artifact.load(arguments.out)
     if foreign := made.manifest["data"].get("not_english"):
         print(f"left out: {foreign} accounts that are not English")

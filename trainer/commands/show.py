@@ -38,6 +38,7 @@ def describe(found: Artifact) -> str:
         "may be missing": ", ".join(schema.optional) or "none",
         "columns": f"key {schema.key}, time {schema.time}, label {schema.label} (normal = {schema.normal})",
         "threshold": f"{found.threshold.value:.9g} by {found.threshold.method}",
+        "score": training["score"],
         "normal scores": f"median {found.summary.median:.6g}, MAD {found.summary.mad:.6g}, of {found.summary.rows}",
         "directory": str(found.path),
     }

@@ -13,7 +13,6 @@ from trainer.evaluate import Evaluation
 from trainer.report.content import Picture, number, percent
 from trainer.report.drawing import (
     BLUE,
-    ERROR,
     GREEN,
     GREY,
     PURPLE,
@@ -99,7 +98,7 @@ def by_threshold(curve: Curve, at: Cuts) -> Picture:
     assert curve.precision is not None
     assert curve.recall is not None
     assert curve.f1 is not None
-    figure, drawn = axes(f"threshold ({ERROR})", "figure (%)")
+    figure, drawn = axes("threshold (score)", "figure (%)")
     for name, values, colour, line in (
         ("precision", curve.precision, "black", "-"),
         ("recall", curve.recall, GREEN, "--"),
@@ -125,7 +124,7 @@ def alerts(curve: Curve, at: Cuts) -> Picture:
     if per_day is not None:
         name, unit = "Alerts a day by threshold", "alerts a day"
     values = per_day if per_day is not None else 100 * curve.alert_share
-    figure, drawn = axes(f"threshold ({ERROR})", unit)
+    figure, drawn = axes("threshold (score)", unit)
     drawn.plot(curve.thresholds, values, color="black", label="alerts")
     if curve.precision is not None:
         drawn.plot(

@@ -32,7 +32,7 @@ DPI = 180
 FEW = 5_000
 """Points that may be drawn larger without hiding the others."""
 
-ERROR = "reconstruction error"
+SCORE = "score (no unit)"
 """The score's unit, as axes say it."""
 
 _STYLE = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.report.content import Picture, counted, number, percent
 from trainer.report.drawing import (
-    ERROR,
+    SCORE,
     axes,
     classes,
     legend,
@@ -34,7 +34,7 @@ def linear(scores: Scores, truth: Truth, threshold: float) -> Picture:
     """The distribution on linear axes, around the threshold: the share of each class in each bin."""
     right = right_edge(scores, truth, threshold)
     edges = np.linspace(0, right, BINS + 1)
-    figure, drawn = axes(ERROR, "rows of the class in the bin (%)")
+    figure, drawn = axes(SCORE, "rows of the class in the bin (%)")
     beyond = []
     for name, counts, rows in _bars(drawn, scores, truth, edges, shares=True):
         drawn.patches[-1].set_label(f"{name} ({rows:,})")
@@ -53,7 +53,7 @@ def log(scores: Scores, truth: Truth, threshold: float) -> Picture:
     low, high = float(values.min()), float(values.max())
     edges = np.geomspace(low, high, BINS + 1) if high > low else np.array([low * 0.9, low * 1.1])
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
-    figure, drawn = axes(ERROR, "rows in the bin")
+    figure, drawn = axes(SCORE, "rows in the bin")
     for name, _, rows in _bars(drawn, values, truth, edges, shares=False):
         drawn.patches[-1].set_label(f"{name} ({rows:,})")
     drawn.set_yscale("log")
@@ -73,7 +73,7 @@ def by_row(scores: Scores, truth: Truth, threshold: float) -> Picture:
     places = thinned(truth if truth is not None else np.zeros(len(scores), bool))
     said = [int(mask.sum()) for *_, mask in classes(truth, len(scores))]
     values = positive(scores)
-    figure, drawn = axes("row (number in the data)", ERROR)
+    figure, drawn = axes("row (number in the data)", SCORE)
     scatter(drawn, (places, values[places]), None if truth is None else truth[places], said=said)
     logarithmic(drawn, "y", values)
     mark_threshold(drawn, threshold, vertical=False)

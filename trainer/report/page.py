@@ -56,6 +56,7 @@ def facts(evidence: Evidence) -> Mapping[str, str]:
         "Model": f"{found.name.name} version {found.name.version}",
         "SHA-256 of its graph": found.name.sha256,
         "Made": f"{m['created_at']} by recipe {m['training']['recipe']}, from {m['data']['name']}",
+        "Score": str(found.manifest["training"]["score"]),
         "Features": f"{len(found.schema.features):,}",
         "Threshold": f"{number(evidence.threshold.value, 9)} by {evidence.threshold.method}",
         "Data": data,

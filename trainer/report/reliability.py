@@ -14,9 +14,9 @@ from detector.threshold import above
 from trainer.report.content import Picture, counted, number, percent
 from trainer.report.drawing import (
     BLUE,
-    ERROR,
     GREY,
     ORANGE,
+    SCORE,
     axes,
     legend,
     logarithmic,
@@ -73,7 +73,7 @@ def periods(times: NDArray[np.int64], scores: NDArray[np.float32], threshold: fl
 
 def spread(p: Periods, calibrated: Summary) -> Picture:
     """Median and MAD of the score by period, beside those of the calibration."""
-    figure, drawn = _timeline(p, ERROR)
+    figure, drawn = _timeline(p, SCORE)
     mark = "o" if len(p.start) <= 60 else ""
     for name, values, was, colour, line, marker in (
         ("median", p.median, calibrated.median, BLUE, "-", mark),
