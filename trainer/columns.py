@@ -14,7 +14,7 @@ from detector.errors import DataRefused
 from detector.schema import Schema
 from detector.table.columns import Kind
 from trainer.amounts import amount_column
-from trainer.left_out import why_left_out
+from trainer.left_out import MOST_VALUES, numbers_as_text, why_left_out
 from trainer.look import Look, Surroundings
 from trainer.suspicion import suspicions
 
@@ -179,6 +179,8 @@ def _twice(name: str) -> Column:
 
 def _values(look: Look) -> tuple[str, ...]:
     found = look.categories()
+    if len(found) > MOST_VALUES and (why := numbers_as_text(look)):
+        raise DataRefused(f"feature column {look.name!r}: {why}")
     if not 0 < len(found) <= MOST_ASKED:
         raise DataRefused(
             f"feature column {look.name!r} has {len(found):,} different texts of at most 256 characters, "

@@ -21,10 +21,21 @@ from detector.errors import Failure
 from trainer import preprocessing
 from trainer.distribution import Together, Workers
 from trainer.history import History
-from trainer.network import LEAST, Errors, Part, Reading, dense_autoencoder, error_of, memory_autoencoder, whole
+from trainer.network import (
+    LEAST,
+    Errors,
+    Joined,
+    Part,
+    Reading,
+    dense_autoencoder,
+    error_of,
+    memory_autoencoder,
+    whole,
+)
 from trainer.preprocessing import Preprocessing, whitening
 from trainer.recipes import Dense, Memory, Recipe
 from trainer.rows import Rows, feed
+from trainer.tensorboard import Board
 
 Progress = Callable[[int, int, float, float], None]
 """Told after each epoch: its number, how many there will be at most, the loss, the loss on held-out rows."""
@@ -71,10 +82,11 @@ def fit(
     """
     if workers:
         workers.refuse_others((recipe, seed, epochs, history.schema, history.fingerprint))
+    keras.utils.clear_session(free_memory=False)  # else names would tell how many models this process made before
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     curves = Curves([], [], 0, [])
-    parts = []
+    parts: list[Part] = []
     for number, branch in enumerate(recipe.branches, 1):
         before = preprocessing.fit(
             branch.preprocessing,
@@ -86,10 +98,12 @@ def fit(
         )
         name = "autoencoder" if number == 1 else f"autoencoder_{number}"
         if isinstance(branch, Dense):
-            board = [] if tensorboard is None else [_board(tensorboard / name)]
+            board = [] if tensorboard is None else [Board(tensorboard / name)]
             part, curves = _dense(history, branch, before, seed, epochs, progress, name, board, workers)
         else:
             part = _memory(history, branch, before, seed, name)
+            if branch.joins:
+                part = _joined(parts.pop(), part, history.held_out)
         parts.append(part)
     if sum(len(part.readings) for part in parts) > 1:
         parts = [_comparable(part, history.held_out) for part in parts]
@@ -205,19 +219,38 @@ def _memory(history: History, branch: Memory, before: Preprocessing, seed: int, 
     return Part(before, network, (Reading(errors),))
 
 
-def _comparable(part: Part, held_out: NDArray[np.float32]) -> Part:
+def _joined(first: Part, second: Part, held_out: NDArray[np.float32]) -> Part:
+    rebuilt = [max(_rebuilt(part, held_out), 1e-6) for part in (first, second)]
+    share = min(max(rebuilt[1], 0.0) / rebuilt[0], 1.0)
+    own, other = (float(np.mean(_error(part, part.readings[0], held_out))) + LEAST for part in (first, second))
+    return replace(first, joined=Joined(second, (1 - share) / own, share / other, leads=share > 1 / 2))
+
+
+def _rebuilt(part: Part, held_out: NDArray[np.float32]) -> float:
+    """The share of the variance of rows (n, d) that a network rebuilds."""
     rows = _seen(part.preprocessing, held_out)
-    return replace(part, readings=tuple(replace(one, surprise=_surprise(part, one, rows)) for one in part.readings))
+    apart = rows - part.network.predict(rows, batch_size=4096, verbose=0)
+    left, all_ = (float(np.square(values, dtype=np.float64).sum()) for values in (apart, rows - rows.mean(axis=0)))
+    return 1 - left / (all_ or 1.0)
 
 
-def _surprise(part: Part, reading: Reading, held_out: NDArray[np.float32]) -> dict[str, Any]:
-    """An error as a surprise: by its quantiles among held-out rows, and beyond them by an exponential tail.
+def _comparable(part: Part, held_out: NDArray[np.float32]) -> Part:
+    readings = tuple(replace(one, surprise=_surprise(_error(part, one, held_out))) for one in part.readings)
+    return replace(part, readings=readings)
+
+
+def _error(part: Part, reading: Reading, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    found = error_of(part, reading).predict(rows, batch_size=4096, verbose=0)
+    return np.asarray(found, np.float64).reshape(-1)
+
+
+def _surprise(errors: NDArray[np.float64]) -> dict[str, Any]:
+    """An error as a surprise: by its quantiles among held-out rows' (n,), and beyond them by an exponential tail.
 
     That the logarithm of an error has an exponential tail says that the error's own is a power: Hill, A simple general
     approach to inference about the tail of a distribution (1975).
     """
-    error = error_of(part, reading).predict(held_out, batch_size=4096, verbose=0)
-    ordered = np.sort(np.log(error.astype(np.float64).reshape(-1) + LEAST))
+    ordered = np.sort(np.log(errors + LEAST))
     far = min(max(round(len(ordered) * TAIL), 10), len(ordered) // 2)
     shares = np.linspace(0, 1 - far / len(ordered), 20)
     knots = np.quantile(ordered, shares)
@@ -227,10 +260,6 @@ def _surprise(part: Part, reading: Reading, held_out: NDArray[np.float32]) -> di
     spread = APART * np.arange(len(knots))
     knots = np.maximum.accumulate(knots - spread) + spread
     return {"knots": [flat, *knots.tolist()], "heights": [0.0, *heights.tolist()], "slope": 1 / mean_excess}
-
-
-def _board(folder: Path) -> Any:
-    return keras.callbacks.TensorBoard(str(folder), histogram_freq=0, write_graph=False, update_freq="epoch")
 
 
 class _Told(keras.callbacks.Callback):  # type: ignore[misc]

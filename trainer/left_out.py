@@ -130,6 +130,11 @@ def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def _numbers_as_text(look: Look, around: Surroundings) -> str:
+    return numbers_as_text(look)
+
+
+def numbers_as_text(look: Look) -> str:
+    """What is wrong with a text column that holds numbers, in a few words; empty where it is of text."""
     texts = _some(look)
     odd = [text for text in texts if not reads_as_number(text)]
     if not odd:

@@ -8,7 +8,7 @@ preprocessed and reconstruction, both (n, D).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -85,6 +85,14 @@ class ByFeature(Fixed):
         if len(np.unique(owners)) == len(owners):
             return errors * share
         return ops.matmul(errors, (np.eye(owners[-1] + 1, dtype=np.float32) * np.float32(share))[owners])
+
+
+@_registered
+class Weighed(Fixed):
+    """One times `own` plus another times `other`."""
+
+    def call(self, one: Any, another: Any) -> Any:
+        return one * self.config["own"] + another * self.config["other"]
 
 
 @_registered
@@ -204,18 +212,33 @@ class Part:
     preprocessing: Preprocessing
     network: Any
     readings: tuple[Reading, ...]
+    joined: Joined | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A branch whose first error is added to every one of another: that times `own`, this times `other`.
+
+    leads: whether what is expected of a row is this branch's reconstruction.
+    """
+
+    part: Part
+    own: float
+    other: float
+    leads: bool
 
 
 def error_of(part: Part, reading: Reading) -> Any:
-    """A model of preprocessed rows (n, D) to their error (n,)."""
-    z = keras.Input((len(part.preprocessing.owners),), name="preprocessed")
-    return keras.Model(z, ops.mean(Errors(reading.errors)(z, part.network(z)), axis=1))
+    """A model of raw rows (n, d) to their error (n,)."""
+    rows = keras.Input((len(part.preprocessing.sizes),), name="rows")
+    bare = replace(part, readings=(Reading(reading.errors),))
+    return keras.Model(rows, ops.squeeze(_branch(bare, rows, "1")[1][0][0], axis=1))
 
 
 def whole(parts: Sequence[Part], features: int) -> Any:
     """The model of fitted branches, for rows of so many features."""
     rows = keras.Input((features,), name="rows")
-    branches = [_branch(part, rows, number) for number, part in enumerate(parts, 1)]
+    branches = [_branch(part, rows, str(number)) for number, part in enumerate(parts, 1)]
     score, contribution, expected = branches[0][1][0]
     for another in [one for _, read in branches for one in read][1:]:
         larger = ops.greater(another[0], score)
@@ -226,7 +249,7 @@ def whole(parts: Sequence[Part], features: int) -> Any:
     return keras.Model(rows, outputs | branches[0][0], name="model")
 
 
-def _branch(part: Part, rows: Any, number: int) -> tuple[dict[str, Any], list[tuple[Any, Any, Any]]]:
+def _branch(part: Part, rows: Any, number: str) -> tuple[dict[str, Any], list[tuple[Any, Any, Any]]]:
     """What a branch makes of rows on its way, and by each of its readings score (n, 1), contribution and expected."""
     config = part.preprocessing.to_config()
     z = Preprocess(config, name=f"preprocess_{number}")(rows)
@@ -237,8 +260,16 @@ def _branch(part: Part, rows: Any, number: int) -> tuple[dict[str, Any], list[tu
         errors = Errors(reading.errors, name=f"errors_{number}_{at}")(z, reconstruction)
         by_feature = ByFeature({"owners": part.preprocessing.owners.tolist()}, name=f"by_feature_{number}_{at}")
         score, contribution = ops.mean(errors, axis=1, keepdims=True), by_feature(errors)
+        if part.joined:
+            score, contribution, expected = _sum(part.joined, rows, number, (score, contribution, expected))
         if reading.surprise:
             error, score = score, Surprise(reading.surprise, name=f"surprise_{number}_{at}")(score)
             contribution = contribution * (score / (error + LEAST))
         read.append((score, contribution, expected))
     return {"preprocessed": z, "reconstruction": reconstruction}, read
+
+
+def _sum(joined: Joined, rows: Any, number: str, own: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    score, contribution, expected = _branch(joined.part, rows, f"{number}_joined")[1][0]
+    weighed = Weighed({"own": joined.own, "other": joined.other}, name=f"weighed_{number}")
+    return weighed(own[0], score), weighed(own[1], contribution), expected if joined.leads else own[2]

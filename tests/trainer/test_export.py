@@ -1,9 +1,10 @@
-"""What is exported can be loaded again, and the same model gives the same bytes."""
+"""What is served is what was trained, for every recipe; what is exported loads again, and is the same bytes."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,52 +13,153 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from detector.artifact import KERAS, Artifact
 from detector.model import Model
+from tests.arrays import f32
+from trainer import preprocessing
 from trainer.export import keras_file, load_keras, serving_graph
-from trainer.network import Affine, build_autoencoder, build_model
-from trainer.recipes import RECIPES
+from trainer.network import Part, Reading, dense_autoencoder, memory_autoencoder, whole
+from trainer.recipes import RECIPES, Dense, Layer, Step
 
-ROWS: NDArray[np.float32] = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
-AFFINE = Affine(np.linspace(-1, 1, 6), np.linspace(1, 3, 6), np.zeros(6))
+Rows = NDArray[np.float32]
+Made = Callable[[str], Artifact]
+Unseen = Callable[[str], Rows]
+LARGEST = float(np.finfo(np.float32).max)
+EXTREMES = f32([0, LARGEST, -LARGEST, 1e30, -1e30, 1e20, -1e9, 1e-38, 1e-45, -1e-45])
+WIDTH = 6
+ROWS: Rows = np.random.default_rng(0).normal(size=(300, WIDTH)).astype(np.float32)
+SURPRISE = {"knots": [-70.0, -2.0, 3.0], "heights": [0.0, 0.0, 4.0], "slope": 0.5}
+
+
+# What is served
+
+
+def gappy(rows: Rows) -> Rows:
+    """The rows with gaps: in each a fifth of the values, and in the first all."""
+    holes = np.random.default_rng(1).random(rows.shape) < 0.2
+    holes[0] = True
+    return np.where(holes, np.float32(np.nan), rows)
+
+
+def extreme(rows: Rows) -> Rows:
+    """Rows of the largest and the smallest numbers there are: all alike, mixed, and a few in each of the rows."""
+    rng, width = np.random.default_rng(2), rows.shape[1]
+    alike = np.repeat(EXTREMES[:, None], width, axis=1)
+    mixed = rng.choice(EXTREMES, (100, width))
+    few = np.where(rng.random((100, width)) < 0.1, rng.choice(EXTREMES, (100, width)), rows[:100])
+    return np.concatenate((alike, mixed, few)).astype(np.float32)
+
+
+HOW: dict[str, Callable[[Rows], Rows]] = {"as they are": np.array, "gappy": gappy, "extreme": extreme}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_is_served_is_what_was_trained(recipe: str, how: str, made: Made, unseen: Unseen) -> None:
+    """Of rows never seen, with gaps, or of the largest and smallest numbers, the served graph and Keras say the same.
+
+    Scores within 1e-5 of them (a surprise is a logarithm: within 1e-6 where it is near 0), finite and never below 0;
+    contributions add up to the score within 1e-5 of it; expected values are finite, and in the rows' own units.
+    """
+    found = made(recipe)
+    rows = HOW[how](unseen(recipe))
+    model, by_keras = found.model(), load_keras(found.path / KERAS)(rows, training=False)
+    wanted = {name: np.asarray(values, np.float64) for name, values in by_keras.items()}
+    scores, (contributions, expected) = model.score(rows), model.explain(rows)
+    assert np.isfinite(wanted["score"]).all()
+    near_0 = 1e-6 if len(RECIPES[recipe].branches) > 1 else 0.0
+    np.testing.assert_allclose(scores, wanted["score"], rtol=1e-5, atol=near_0)
+    assert (scores >= 0).all()
+    assert (contributions >= 0).all()
+    np.testing.assert_allclose(contributions.sum(axis=1, dtype=np.float64), scores, rtol=1e-5, atol=0)
+    # One feature's error may be the difference of near equals: it is held to the row's score.
+    apart = np.abs(contributions - wanted["contribution"])
+    assert (apart <= 1e-5 * np.maximum(scores, near_0)[:, None] + near_0 * 1e-2).all()
+    assert np.isfinite(expected).all()
+    if how != "extreme":
+        spread = np.abs(wanted["expected"]).max(axis=0) + np.nanmax(np.abs(rows), axis=0)
+        if recipe == "twitter-accounts":  # a small feature of a long row
+            spread = spread + np.abs(wanted["expected"]).max(axis=1, keepdims=True)
+        assert (np.abs(expected - wanted["expected"]) <= 1e-5 * spread).all()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_scores_tell_rows_apart(recipe: str, made: Made, unseen: Unseen) -> None:
+    """A score is no constant: rows never seen have many, and a row of huge values has a higher one than they."""
+    scores = made(recipe).model().score(unseen(recipe))
+    assert len(np.unique(scores)) > 0.5 * len(scores)
+    huge = np.full((1, unseen(recipe).shape[1]), -1e20, np.float32)
+    huge[:, ::2] = 1e20
+    if recipe != "twitter-accounts":  # which looks at directions alone
+        assert made(recipe).model().score(huge)[0] > scores.max()
+
+
+# Files
+
+
+def parts(seed: int = 0) -> list[Part]:
+    """An untrained network and a memory, with preprocessing of several steps, as the first that a process makes."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(seed)
+    found = []
+    for steps in ((Step("normal_scores"),), (Step("standardise"), Step("whiten"))):
+        found.append(preprocessing.fit(steps, tuple("abcdef"), (0,) * WIDTH, False, lambda: iter((ROWS,)), ROWS))
+    branch = Dense((), (Layer("2x", "gelu"), Layer(3), Layer("2x", "gelu")), swap_noise=0.3, input_noise=0.1)
+    centres = np.random.default_rng(seed).normal(size=(20, WIDTH))
+    mean, matrix = [0.0] * WIDTH, np.eye(WIDTH).tolist()
+    return [
+        Part(
+            found[0],
+            dense_autoencoder(branch, WIDTH, seed, "autoencoder"),
+            (Reading({"loss": "mse"}, SURPRISE), Reading({"loss": "mse", "mean": mean, "matrix": matrix}, SURPRISE)),
+        ),
+        Part(found[1], memory_autoencoder(centres, 0.5, "autoencoder_2"), (Reading({"loss": "mse"}, SURPRISE),)),
+    ]
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    """An untrained model of the default recipe."""
-    keras.utils.set_random_seed(0)
-    return build_model(AFFINE, build_autoencoder(RECIPES["default"], 6))
+    """A model of all that a recipe may ask for."""
+    return whole(parts(), WIDTH)
 
 
-def test_the_same_bytes_twice(model: Any) -> None:
+@pytest.fixture(scope="module")
+def graph(model: Any) -> bytes:
+    return serving_graph(model)
+
+
+@pytest.fixture(scope="module")
+def again(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The model, written and read again."""
+    path = tmp_path_factory.mktemp("keras") / KERAS
+    path.write_bytes(keras_file(model))
+    return load_keras(path)
+
+
+def test_the_same_bytes_twice(model: Any, graph: bytes) -> None:
     """Exported twice in one process, file and graph are the same bytes."""
     assert keras_file(model) == keras_file(model)
-    assert serving_graph(model, AFFINE, "mse") == serving_graph(model, AFFINE, "mse")
+    assert serving_graph(model) == graph
 
 
-def test_another_model_gives_other_bytes(model: Any) -> None:
-    """Other weights give other bytes: the sameness is not that of empty files."""
-    keras.utils.set_random_seed(1)
-    other = build_model(AFFINE, build_autoencoder(RECIPES["default"], 6))
-    assert keras_file(model) != keras_file(other)
-    assert serving_graph(model, AFFINE, "mse") != serving_graph(other, AFFINE, "mse")
+def test_the_same_bytes_of_the_same_seed(model: Any, graph: bytes) -> None:
+    """Made again from the same seed it is the same bytes; from another one others: they are no empty files."""
+    one, other = whole(parts(), WIDTH), whole(parts(seed=1), WIDTH)
+    assert keras_file(one) == keras_file(model) != keras_file(other)
+    assert serving_graph(one) == graph != serving_graph(other)
 
 
-def test_the_keras_file_predicts_alike(model: Any, tmp_path: Path) -> None:
+def test_the_keras_file_predicts_alike(model: Any, again: Any) -> None:
     """The .keras file loads without running code and predicts the same bits, gaps included."""
-    (tmp_path / "model.keras").write_bytes(keras_file(model))
-    gappy = ROWS.copy()
-    gappy[::2, 1] = np.nan
-    for rows in (ROWS, gappy):
-        found, wanted = load_keras(tmp_path / "model.keras")(rows), model(rows)
-        assert [np.asarray(one).tobytes() for one in found] == [np.asarray(one).tobytes() for one in wanted]
+    for rows in (ROWS, gappy(ROWS)):
+        found, wanted = again(rows), model(rows)
+        assert set(found) == set(wanted) == {"score", "contribution", "expected", "preprocessed", "reconstruction"}
+        assert all(np.asarray(found[name]).tobytes() == np.asarray(wanted[name]).tobytes() for name in wanted)
 
 
-def test_a_loaded_model_can_be_exported(model: Any, tmp_path: Path) -> None:
+def test_a_loaded_model_can_be_exported(graph: bytes, again: Any) -> None:
     """The .keras file is enough to serve from: its graph scores the same bits."""
-    (tmp_path / "model.keras").write_bytes(keras_file(model))
-    again = load_keras(tmp_path / "model.keras")
-    graphs = [serving_graph(one, AFFINE, "mse") for one in (model, again)]
-    scores = [Model(graph, 6).score(ROWS).tobytes() for graph in graphs]
+    scores = [Model(one, WIDTH).score(ROWS).tobytes() for one in (graph, serving_graph(again))]
     assert scores[0] == scores[1]
 
 
@@ -71,6 +173,13 @@ def test_the_keras_file_holds_no_time(model: Any) -> None:
 def test_code_in_a_keras_file_is_not_run(tmp_path: Path) -> None:
     """A .keras file with a function in it is refused."""
     inputs = keras.Input((2,))
-    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "model.keras")
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / KERAS)
     with pytest.raises(ValueError, match="unsafe"):
-        load_keras(tmp_path / "model.keras")
+        load_keras(tmp_path / KERAS)
+
+
+def test_noise_is_not_served(model: Any, graph: bytes) -> None:
+    """The same rows have the same score however often they come, though the network had noise while it learned."""
+    served = Model(graph, WIDTH)
+    assert served.score(ROWS).tobytes() == served.score(ROWS).tobytes()
+    np.testing.assert_allclose(served.score(ROWS), model(ROWS)["score"], rtol=1e-5, atol=1e-6)

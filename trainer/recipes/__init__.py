@@ -144,13 +144,17 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="memor
     The centres are those of k-means; centre c weighs exp(-|z - c|^2 / (2 temperature b)), b being the mean squared
     distance of a training row to its nearest one: the optimal denoiser of a mixture of Gaussians on the centres.
     from_mean: the share of the error that is a row's distance from the mean of all instead, both in units of their
-    own means over held-out rows; on whitened columns that part is the Mahalanobis distance.
+    own means over held-out rows; on whitened columns that part is the Mahalanobis distance. joins: its error is not
+    read by itself but added to that of the memory before it, both in units of their means: it weighs min(R / R of the
+    one before, 1), R being the share of the variance of held-out rows that is rebuilt, and that one weighs the rest.
+    So whitening counts for little where it leaves nothing but noise, as of columns that nearly depend on each other.
     """
 
     preprocessing: tuple[Step, ...]
     prototypes: Annotated[int, Meta(ge=2, le=WIDEST)] = 256
     temperature: Above0 = 0.3
     from_mean: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    joins: bool = False
 
 
 Branch = Dense | Memory
@@ -179,6 +183,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.branches:
             raise ValueError("branches: at least one is wanted")
         refuse_running(parse(self.threshold))
+        for before, branch in zip((None, *self.branches), self.branches, strict=False):
+            if isinstance(branch, Memory) and branch.joins and not (isinstance(before, Memory) and not before.joins):
+                raise ValueError("branches: a memory that joins stands behind a memory that does not")
         if self.features is not None:
             refuse_columns(self.branches, self.features)
 
