@@ -8,7 +8,9 @@ sums, and all else is Keras' own loop in each of them: callbacks, early stop, be
 from __future__ import annotations
 
 import hashlib
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +27,8 @@ from detector.quiet import held_back
 from trainer.rows import READ_AHEAD, Array, Feed, Rows, read_ahead
 
 CHIEF, WORKER = "chief", "worker"
+ABORTED = "Collective ops is aborted by: "
+"""What TensorFlow says before the cause."""
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -98,10 +102,10 @@ class Workers:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         try:
-            with held_back():
+            with held_back(), _interruptible():
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
-            raise Failure(f"{cluster}: cannot join the others: {_first(error)}") from error
+            raise Failure(f"{cluster}: cannot join the others: {_why(error)}") from error
         self._sum = tf.function(lambda values: self.summed([values])[0], autograph=False, reduce_retracing=True)
 
     def summed(self, values: Sequence[Any]) -> list[Any]:
@@ -152,7 +156,7 @@ class Workers:
         try:
             yield
         except tf.errors.OpError as error:
-            raise Failure(f"{self.cluster}: the training ended, another worker may be gone: {_first(error)}") from error
+            raise Failure(f"{self.cluster}: the training ended, another worker may be gone: {_why(error)}") from error
 
     def refuse_others(self, what: object) -> None:
         """Failure where the workers were not told the same."""
@@ -220,5 +224,20 @@ def weights_digest(network: Any) -> str:
     return hashlib.sha256(b"".join(one.tobytes() for one in network.get_weights())).hexdigest()
 
 
-def _first(error: Exception) -> str:
-    return (str(getattr(error, "message", error)).splitlines() or [type(error).__name__])[0]
+def _why(error: Exception) -> str:
+    """What TensorFlow says of it first, without the names of its kernels."""
+    text = str(getattr(error, "message", error))
+    return ((text.partition(ABORTED)[2] or text).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the process while native code waits, which Python's own answer to it would wait for too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

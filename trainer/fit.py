@@ -46,8 +46,8 @@ ROUNDS = 20
 CENTRE_ROWS = 20_000
 """Rows of the sample among which prototypes are looked for."""
 
-TAIL = 0.05
-"""The share of held-out rows whose errors tell how fast larger ones become rarer."""
+TAIL = 0.1
+"""The share of rows whose errors tell how fast larger ones become rarer."""
 
 APART = 1e-4
 """The least distance of two quantiles of ln(error): those of errors that are alike would leave a jump between them."""
@@ -106,7 +106,7 @@ def fit(
                 part = _joined(parts.pop(), part, history.held_out)
         parts.append(part)
     if sum(len(part.readings) for part in parts) > 1:
-        parts = [_comparable(part, history.held_out) for part in parts]
+        parts = [_comparable(part, history) for part in parts]
     model = whole(parts, len(history.schema.features))
     return Fitted(model, tuple(parts), curves.losses, curves.held_out_losses, curves.best, curves.checks)
 
@@ -234,9 +234,10 @@ def _rebuilt(part: Part, held_out: NDArray[np.float32]) -> float:
     return 1 - left / (all_ or 1.0)
 
 
-def _comparable(part: Part, held_out: NDArray[np.float32]) -> Part:
-    readings = tuple(replace(one, surprise=_surprise(_error(part, one, held_out))) for one in part.readings)
-    return replace(part, readings=readings)
+def _comparable(part: Part, history: History) -> Part:
+    rows = history.held_out, history.training.sample
+    readings = (replace(one, surprise=_surprise(*(_error(part, one, some) for some in rows))) for one in part.readings)
+    return replace(part, readings=tuple(readings))
 
 
 def _error(part: Part, reading: Reading, rows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -244,22 +245,27 @@ def _error(part: Part, reading: Reading, rows: NDArray[np.float32]) -> NDArray[n
     return np.asarray(found, np.float64).reshape(-1)
 
 
-def _surprise(errors: NDArray[np.float64]) -> dict[str, Any]:
+def _surprise(held_out: NDArray[np.float64], learned: NDArray[np.float64]) -> dict[str, Any]:
     """An error as a surprise: by its quantiles among held-out rows' (n,), and beyond them by an exponential tail.
 
     That the logarithm of an error has an exponential tail says that the error's own is a power: Hill, A simple general
-    approach to inference about the tail of a distribution (1975).
+    approach to inference about the tail of a distribution (1975). How fast it falls is read off learned rows (m,) too.
     """
-    ordered = np.sort(np.log(errors + LEAST))
-    far = min(max(round(len(ordered) * TAIL), 10), len(ordered) // 2)
-    shares = np.linspace(0, 1 - far / len(ordered), 20)
+    ordered = np.sort(np.log(held_out + LEAST))
+    shares = np.linspace(0, 1 - _tail(len(ordered)) / len(ordered), 20)
     knots = np.quantile(ordered, shares)
-    mean_excess = max(float((ordered[-far:] - knots[-1]).mean()), 1e-3)
+    together = np.sort(np.log(np.concatenate((held_out, learned)) + LEAST))
+    far = together[-_tail(len(together)) :]
+    mean_excess = max(float((far - far[0]).mean()), 1e-3)
     flat = np.log(LEAST) - 1  # below the smallest error seen there is no surprise, as far as the logarithm goes
     heights = -np.log1p(-shares)
     spread = APART * np.arange(len(knots))
     knots = np.maximum.accumulate(knots - spread) + spread
     return {"knots": [flat, *knots.tolist()], "heights": [0.0, *heights.tolist()], "slope": 1 / mean_excess}
+
+
+def _tail(rows: int) -> int:
+    return min(max(round(rows * TAIL), 10), rows // 2)
 
 
 class _Told(keras.callbacks.Callback):  # type: ignore[misc]

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from detector import artifact
+from detector import artifact, table
 from detector.artifact import FILES, KERAS, MANIFEST, Artifact
+from detector.errors import DataRefused, Failure
 from detector.statistics import summarize
+from detector.table.accounts import ACCOUNT_FEATURES, account_rows
 from detector.threshold import calibrate, parse
-from tests.conftest import CARDS_ROWS
-from tests.trainer.conftest import Run
+from tests.conftest import CARDS_ROWS, real
+from tests.trainer.conftest import Run, accounts, ignored
 from trainer.build import Order, build
 from trainer.datasets import KNOWN, Data
 from trainer.history import Columns, prepare
-from trainer.recipes import RECIPES
+from trainer.recipes import RECIPES, Dense, Layer, Memory, Recipe, Step
 from trainer.simulate import simulated_cards
 
-ORDER = Order("default", replace(RECIPES["default"], layers=RECIPES["default"].layers[1:2]), "small", epochs=1)
+DENSE = Dense((Step("standardise"),), (Layer(6, "tanh", dropout=0.1),), epochs=1, patience=0)
+SMALL = Order("small", Recipe("for these tests", (DENSE,), "percentile:99.5"), "small")
+MEMORY = replace(SMALL, recipe=Recipe("no epochs", (Memory((Step("standardise"),), prototypes=8),), "percentile:99.5"))
 
 
 def cards(rows: int, frauds: float = 0.00173) -> Data:
@@ -29,9 +39,24 @@ def cards(rows: int, frauds: float = 0.00173) -> Data:
     return Data("cards", simulated_cards(rows, 0, fraud_share=frauds), known.label, known.normal, known.time)
 
 
-def built(out: Path, order: Order = ORDER, frauds: float = 0.00173) -> Artifact:
-    build(cards(300, frauds), Columns(), order, out, lambda epoch, loss, held_out: None)
+def built(out: Path, order: Order = SMALL, frauds: float = 0.00173) -> Artifact:
+    build(cards(300, frauds), Columns(), order, out, ignored)
     return artifact.load(out)
+
+
+def never(epoch: int, epochs: int, loss: float, held_out: float) -> None:
+    """What is told to a training that must not begin."""
+    raise AssertionError("it trained")
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever happens, no temporary file is left, but for those that TensorFlow removes when the process ends."""
+    folder = tmp_path.parent / f"{tmp_path.name}-temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield
+    assert [path.name for path in folder.iterdir() if not path.name.startswith("__autograph_generated_file")] == []
 
 
 def manifest(folder: Path) -> dict[str, object]:
@@ -48,6 +73,26 @@ def test_two_processes_make_the_same_bytes(twins: list[Run]) -> None:
     assert set(manifest(one)) == set(manifest(other))
     differing = {key for key, value in manifest(one).items() if manifest(other)[key] != value}
     assert differing <= {"created_at", "sha256"}
+
+
+def shortened(recipe: Recipe) -> Recipe:
+    """The same with few batches and few prototypes."""
+    changes = {Dense: {"steps": 10, "batch": 64}, Memory: {"prototypes": 16}}
+    branches = (msgspec.structs.replace(branch, **changes[type(branch)]) for branch in recipe.branches)
+    return msgspec.structs.replace(recipe, branches=tuple(branches))
+
+
+@pytest.mark.parametrize("recipe", [SMALL.recipe, shortened(RECIPES["default"])], ids=["dense", "default"])
+def test_the_same_seed_gives_the_same_bytes(recipe: Recipe, tmp_path: Path) -> None:
+    """The same order twice in one process gives the same bytes, but for the time of making; another seed others."""
+    order = replace(SMALL, recipe=recipe)
+    for place, seed in (("one", 5), ("same", 5), ("other", 6)):
+        built(tmp_path / place, replace(order, seed=seed))
+    for file in FILES:
+        one, same, other = ((tmp_path / place / file).read_bytes() for place in ("one", "same", "other"))
+        assert one == same != other, file
+    told, again = manifest(tmp_path / "one"), manifest(tmp_path / "same")
+    assert {key for key, value in told.items() if again[key] != value} <= {"created_at", "sha256"}
 
 
 def test_manifest(cards_artifact: Artifact) -> None:
@@ -79,7 +124,7 @@ def test_calibrated_by_the_served_graph(ecg_artifact_dir: Path) -> None:
 
 def test_threshold_override(tmp_path: Path) -> None:
     """The order's threshold wins over the recipe's, and name and version are the order's."""
-    found = built(tmp_path / "m", replace(ORDER, threshold="mad:2", name="mine", model_version="9"))
+    found = built(tmp_path / "m", replace(SMALL, threshold="mad:2", name="mine", model_version="9"))
     assert found.threshold == calibrate(parse("mad:2"), found.calibration)
     assert (found.name.name, found.name.version) == ("mine", "9")
 
@@ -88,32 +133,74 @@ def test_threshold_override(tmp_path: Path) -> None:
 def test_a_training_that_fails_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
     """Interrupted or failing in the middle, a training leaves nothing at its place nor beside it."""
 
-    def fail(epoch: int, loss: float, held_out: float) -> None:
+    def fail(epoch: int, epochs: int, loss: float, held_out: float) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        build(cards(300), Columns(), ORDER, tmp_path / "m", fail)
+        build(cards(300), Columns(), SMALL, tmp_path / "m", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["trainer.build.serving_graph", "trainer.export.tf.saved_model.save"])
+def test_an_export_that_is_interrupted_leaves_nothing(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted after the training, while the graph is made, it leaves nothing either, no temporary file too."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        built(tmp_path / "m", MEMORY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_diverges_leaves_nothing(tmp_path: Path) -> None:
+    """A learning rate of a million gives a loss that is no number: refused, and nothing is written."""
+    wild = msgspec.structs.replace(DENSE, layers=(Layer(9, "gelu"), Layer(9, "gelu")), learning_rate=1e6, epochs=3)
+    wild = msgspec.structs.replace(wild, optimizer="sgd")
+    with pytest.raises(Failure, match="training diverged: the loss of epoch"):
+        built(tmp_path / "m", replace(SMALL, recipe=Recipe("wild", (wild,), "mad:3")))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["detector.artifact.os.fsync", "detector.artifact._dump"])
+def test_a_full_disk_leaves_the_old_artifact(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full when an artifact is written the one before stays as it was, and nothing else is left."""
+    built(tmp_path / "m", MEMORY)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()}
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(place, full)
+    with pytest.raises(OSError, match="No space left on device"):
+        built(tmp_path / "m", replace(MEMORY, seed=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before
+
+
+def test_an_older_artifact_is_replaced(tmp_path: Path) -> None:
+    """A training to the place of an older artifact leaves the new one there, and nothing of the old one."""
+    built(tmp_path / "m", MEMORY)
+    assert built(tmp_path / "m", replace(MEMORY, model_version="2")).name.version == "2"
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 @pytest.mark.parametrize("threshold", ["often", "running-mad:3"])
 def test_a_wrong_threshold_leaves_nothing(threshold: str, tmp_path: Path) -> None:
     """A threshold that cannot be found in history is refused before the training, not after, and leaves nothing."""
     with pytest.raises(ValueError, match=threshold):
-        build(cards(300), Columns(), replace(ORDER, threshold=threshold), tmp_path / "m", never)
+        build(cards(300), Columns(), replace(SMALL, threshold=threshold), tmp_path / "m", never)
     assert list(tmp_path.iterdir()) == []
-
-
-def never(epoch: int, loss: float, held_out: float) -> None:
-    """What is told to a training that must not begin."""
-    raise AssertionError("it trained")
 
 
 def test_what_is_no_artifact_is_refused_first(tmp_path: Path) -> None:
     """A place that is taken is refused before the training, not after."""
     (tmp_path / "letter.txt").write_text("precious")
     with pytest.raises(FileExistsError):
-        build(cards(300), Columns(), ORDER, tmp_path, never)
+        build(cards(300), Columns(), SMALL, tmp_path, never)
     assert (tmp_path / "letter.txt").read_text() == "precious"
 
 
@@ -153,7 +240,7 @@ def test_no_time_and_no_amounts(ecg_artifact_dir: Path) -> None:
 @pytest.mark.parametrize("method", ["f1", "recall@precision:0.05", "budget:60/day"])
 def test_methods_that_look_at_the_history(method: str, tmp_path: Path) -> None:
     """A training may find its threshold by labels or by rate: it is what the artifact's own calibration gives."""
-    found = built(tmp_path / "m", replace(ORDER, threshold=method), frauds=0.05)
+    found = built(tmp_path / "m", replace(SMALL, threshold=method), frauds=0.05)
     assert found.threshold == calibrate(parse(method), found.calibration)
 
 
@@ -168,5 +255,72 @@ def test_methods_that_look_at_the_history(method: str, tmp_path: Path) -> None:
 def test_what_the_history_lacks_is_said_first(threshold: str, columns: Columns, wanted: str, tmp_path: Path) -> None:
     """A method that the history cannot serve is refused before the training, not after."""
     with pytest.raises(ValueError, match=wanted):
-        build(cards(300), columns, replace(ORDER, threshold=threshold), tmp_path / "m", never)
+        build(cards(300), columns, replace(SMALL, threshold=threshold), tmp_path / "m", never)
     assert list(tmp_path.iterdir()) == []
+
+
+# Accounts
+
+
+ACCOUNTS = replace(
+    SMALL,
+    recipe=msgspec.structs.replace(RECIPES["twitter-accounts"], branches=(msgspec.structs.replace(DENSE, batch=256),)),
+)
+
+
+def test_raw_accounts(tmp_path: Path) -> None:
+    """Accounts as their publisher has them become the sixteen features; bots are kept out; the others are counted."""
+    frame = accounts(300, 0)
+    history = build(Data("raw", frame), Columns(), ACCOUNTS, tmp_path / "m", ignored)
+    found, rows = artifact.load(tmp_path / "m"), account_rows(frame)
+    assert found.schema.features == ACCOUNT_FEATURES
+    assert (found.schema.label, found.schema.normal, found.schema.time) == ("account_type", "human", None)
+    assert found.manifest["data"]["not_english"] == 300 - len(rows) > 0
+    assert found.manifest["data"]["rows"] == len(rows)
+    humans = rows[rows["account_type"] == "human"]
+    assert history.normal_rows == len(humans)
+    assert history.anomalous_rows == len(rows) - len(humans) > 0
+    learned = {row.tobytes() for chunk in history.training.chunks() for row in chunk}
+    assert learned <= {row.tobytes() for row in table.encoded(humans, found.schema)}
+
+
+def test_accounts_that_are_rows_of_features(tmp_path: Path) -> None:
+    """A table that has the features already is learned from as it is, to the same bits."""
+    frame = accounts(300, 0)
+    build(Data("raw", frame), Columns(), ACCOUNTS, tmp_path / "raw", ignored)
+    build(Data("raw", account_rows(frame)), Columns(), ACCOUNTS, tmp_path / "made", ignored)
+    assert artifact.load(tmp_path / "raw").graph == artifact.load(tmp_path / "made").graph
+
+
+def test_what_is_said_of_accounts_holds(tmp_path: Path) -> None:
+    """Features and a time that a person names win; accounts without a label are all learned from."""
+    said = Columns(features=("followers_count", "verified"), time="created_at")
+    build(Data("raw", accounts(300, 0)), said, ACCOUNTS, tmp_path / "m", ignored)
+    schema = artifact.load(tmp_path / "m").schema
+    assert (schema.features, schema.time) == (("followers_count", "verified"), "created_at")
+    unlabelled = Data("raw", accounts(300, 0).drop(columns="account_type"))
+    assert build(unlabelled, Columns(), ACCOUNTS, tmp_path / "n", ignored).anomalous_rows == 0
+    assert artifact.load(tmp_path / "n").schema.label is None
+
+
+def test_a_table_of_no_accounts(tmp_path: Path) -> None:
+    """What is neither raw accounts nor rows of their features is refused, naming what is absent."""
+    with pytest.raises(DataRefused, match="feature column 'default_profile', 'default_profile_image', "):
+        build(cards(300), Columns(), ACCOUNTS, tmp_path / "m", never)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_accounts(tmp_path: Path) -> None:
+    """The real accounts are learned from without a word said: 3,279 English humans, 1,061 bots kept out."""
+    frame = table.read(real("twitter_accounts.parquet"))
+    history = build(Data("twitter", frame), Columns(), ACCOUNTS, tmp_path / "m", ignored)
+    assert (history.normal_rows, history.anomalous_rows) == (3279, 1061)
+    assert artifact.load(tmp_path / "m").manifest["data"]["not_english"] == len(frame) - 4340
+
+
+def test_columns_of_steps(tmp_path: Path) -> None:
+    """A step for a column that the table has not is refused before the training, for a recipe of any features."""
+    step = Step("standardise", ("Amnt",))
+    order = replace(SMALL, recipe=Recipe("x", (msgspec.structs.replace(DENSE, preprocessing=(step,)),), "mad:3"))
+    with pytest.raises(ValueError, match="step 'standardise': column 'Amnt' is none of the features"):
+        build(cards(300), Columns(), order, tmp_path / "m", never)

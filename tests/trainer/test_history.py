@@ -37,14 +37,14 @@ def prepared(frame: pd.DataFrame, said: Columns | None = None, seed: int = 0, **
 
 def rows_of(history: History) -> list[float]:
     """Feature a, which numbers the rows, of training and then held-out rows."""
-    return [float(row) for row in np.concatenate((history.training, history.held_out))[:, 0]]
+    return [float(row) for row in np.concatenate((history.training.sample, history.held_out))[:, 0]]
 
 
 def test_split_by_time() -> None:
     """With a time the latest fifth of the normal rows is held out, whatever the file's order; ties keep it."""
     time = np.arange(ROWS)[::-1] // 2
     found = prepared(table_of(Time=time))
-    assert (len(found.training), len(found.held_out)) == (80, 20)
+    assert (found.training.count, len(found.held_out)) == (80, 20)
     assert rows_of(found) == np.argsort(time, kind="stable").tolist()
 
 
@@ -129,7 +129,7 @@ def test_optional_features() -> None:
     gaps = np.where(np.arange(ROWS) % 3 == 0, np.nan, np.arange(ROWS) % 7)
     found = prepared(table_of(c=gaps, d=pd.array([None, *range(1, ROWS)], dtype="Int64")))
     assert found.schema.optional == ("c", "d")
-    assert np.isnan(np.concatenate((found.training, found.held_out))).sum() == np.isnan(gaps).sum() + 1
+    assert np.isnan(np.concatenate((found.training.sample, found.held_out))).sum() == np.isnan(gaps).sum() + 1
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,12 @@ def test_optional_features() -> None:
         ({}, {"features": ("a", "a")}, "features name a column twice: a, a"),
         ({}, {"features": ("a",)}, "1 feature column, at least 2 wanted$"),
         ({"c": pd.Timestamp(0)}, {"features": ("a", "c")}, "feature column 'c' holds datetime64.*, numbers, text or"),
-        ({"c": np.inf}, {"features": ("a", "c")}, "a feature is infinite or beyond the range of float32"),
-        ({"c": 1e39}, {"features": ("a", "c")}, "a feature is infinite or beyond the range of float32"),
+        (
+            {"c": [*range(98), -np.inf, np.inf]},
+            {"features": ("a", "c")},
+            "data cards: a feature is infinite or beyond the range of float32: 'c' in row 98",
+        ),
+        ({"c": 1e39}, {"features": ("a", "c")}, "infinite or beyond the range of float32: 'c' in row 0"),
         ({'say "c"': 1}, {"features": ("a", 'say "c"')}, "a name without quotes, backslashes and control characters"),
         ({"Class": [None, *[0] * 99]}, {}, "label column 'Class' has 1 missing values"),
         ({"Time": [None, *range(99)]}, {}, "time column 'Time' has missing values"),
@@ -183,6 +187,16 @@ def test_too_many_anomalous_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.anomalous[:, 0].tolist() == [90, 93, 96, 99]
     assert found.anomalous_amounts.tolist() == [45, 46.5, 48, 49.5]
     assert found.anomalous_rows == 10
+
+
+def test_all_rows_may_be_learned_from() -> None:
+    """Asked to learn from all, the earliest four fifths of the anomalous rows are learned from too, and counted."""
+    frame = table_of(Class=[0] * 90 + [1] * 10, Time=np.arange(ROWS)[::-1])
+    given = data(frame)
+    found = prepare(given, find_schema(given, AB), 0, None, "all")
+    assert found.training.sample[:, 0].tolist() == [*range(18, 90), *range(92, 100)]
+    assert (found.training.count, found.anomalous_learned, found.anomalous_rows) == (80, 8, 10)
+    assert found.anomalous[:, 0].tolist() == [91, 90]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +22,28 @@ from detector.artifact import GRAPH, Artifact
 from detector.command import exit_codes_text
 from detector.model import Model
 from detector.threshold import METHODS, calibrate, parse
-from tests.trainer.conftest import Run
+from tests.trainer.conftest import Run, accounts
 from trainer.__main__ import main
 from trainer.datasets import KNOWN
 from trainer.evaluate import evaluate
 from trainer.history import days
-from trainer.recipes import RECIPES
+from trainer.recipes import RECIPES, find
 from trainer.simulate import simulated_cards, simulated_ecg
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("fit", "score", "evaluate", "show", "generate", "convert", "fetch", "inspect", "report", "threshold")
+COMMANDS = (
+    "fit",
+    "score",
+    "evaluate",
+    "show",
+    "generate",
+    "convert",
+    "fetch",
+    "inspect",
+    "recipes",
+    "report",
+    "threshold",
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +106,8 @@ def test_fit_of_a_file(file: Path, tmp_path: Path, capsys: Capture) -> None:
     frame = table.read(file).assign(shop="x", fine=lambda one: 1 - one["Class"])
     frame.to_csv(tmp_path / "more.csv.gz", index=False)
     asked = ["--label", "fine", "--normal", "1", "--time", "none", "--key", "V28", "--features", "V1,V2,Amount"]
-    order = ["fit", tmp_path / "more.csv.gz", "--out", tmp_path / "m", "--epochs", 1, "--threshold", "mad:4", *asked]
+    asked += ["--recipe", "cards-29-20-8-20", "--epochs", "1", "--threshold", "mad:4"]
+    order = ["fit", tmp_path / "more.csv.gz", "--out", tmp_path / "m", *asked]
     assert main([str(one) for one in order]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("left out: Time, V3, ")
@@ -189,6 +206,40 @@ def test_fit_refusals(order: list[str], code: int, wanted: str, file: Path, tmp_
     assert not (tmp_path / "m").exists()
 
 
+BAD_ROWS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "no rows": lambda frame: frame.head(0),
+    "few rows": lambda frame: frame.head(40),
+    "all anomalous": lambda frame: frame.assign(Class=1),
+    "constant": lambda frame: frame.assign(**dict.fromkeys(frame.columns[1:-1], 1.5)),
+    "text among numbers": lambda frame: frame.assign(V3=[*frame["V3"].astype(str)[:-1], "twelve"]),
+    "infinite": lambda frame: frame.assign(V3=[*frame["V3"][:-1], np.inf]),
+    "no truth in a row": lambda frame: frame.assign(Class=[*frame["Class"][:-1], np.nan]),
+    "no column": lambda frame: frame.drop(columns=["V3", "V7"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("rows_that", "wanted"),
+    [
+        ("no rows", "rows.csv: no rows"),
+        ("few rows", "38 normal rows (label 'Class' = '0'), at least 50 wanted"),
+        ("all anomalous", "0 normal rows (label 'Class' = '0'), at least 50 wanted"),
+        ("constant", "every feature is constant, there is nothing to learn"),
+        ("text among numbers", "feature column 'V3': numbers mixed with text, such as 'twelve': empty those cells"),
+        ("infinite", "a feature is infinite or beyond the range of float32"),
+        ("no truth in a row", "label column 'Class' has 1 missing values"),
+        ("no column", "feature column 'V3', 'V7' is not in the data, which has Time, V1, "),
+    ],
+)
+def test_rows_that_cannot_be_learned_from(rows_that: str, wanted: str, tmp_path: Path, capsys: Capture) -> None:
+    """Rows that a recipe cannot learn from are refused with 8 and what is wrong with them, before the training."""
+    BAD_ROWS[rows_that](simulated_cards(200, 0, fraud_share=0.02)).to_csv(tmp_path / "rows.csv", index=False)
+    code, text = failed(capsys, "fit", tmp_path / "rows.csv", "--out", tmp_path / "m", "--recipe", "cards-29-20-8-20")
+    assert code == 8
+    assert wanted in text
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
 def test_fit_does_not_overwrite(file: Path, capsys: Capture) -> None:
     """A place that holds something that is no artifact is refused, and left as it is."""
     before = file.read_bytes()
@@ -199,7 +250,7 @@ def test_fit_does_not_overwrite(file: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [["--epochs", "0"], ["--epochs", "many"], ["--seed", "-1"], ["--seed", "4294967296"], ["--recipe", "x"]]
+    "order", [["--epochs", "0"], ["--epochs", "many"], ["--seed", "-1"], ["--seed", "4294967296"], ["--memory", "x"]]
 )
 def test_wrong_numbers(order: list[str], tmp_path: Path, capsys: Capture) -> None:
     """A number that makes no sense is refused as an argument, with what was wanted."""
@@ -207,6 +258,149 @@ def test_wrong_numbers(order: list[str], tmp_path: Path, capsys: Capture) -> Non
         main(["fit", "simulated-ecg", "--out", str(tmp_path / "m"), *order])
     assert left.value.code == 2
     assert f"argument {order[0]}: invalid" in capsys.readouterr().err
+
+
+TINY = """
+about = "for these tests"
+threshold = "percentile:99"
+features = ["V1", "V2", "Amount"]
+
+[[branches]]
+kind = "dense"
+preprocessing = [{ kind = "standardise" }]
+layers = [{ units = 2, activation = "tanh" }]
+epochs = 2
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A person's own recipe."""
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return tmp_path / "tiny.toml"
+
+
+def test_fit_by_a_person_s_recipe(tiny: Path, file: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A recipe of one's own is a file, by whose name the artifact says how it was made."""
+    assert main(["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]) == 0
+    assert "by recipe tiny, seed 0" in capsys.readouterr().out
+    found = artifact.load(tmp_path / "m")
+    assert found.schema.features == ("V1", "V2", "Amount")
+    assert found.threshold.method == "percentile:99"
+    assert (found.manifest["training"]["recipe"], found.manifest["training"]["epochs"]) == ("tiny", 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("tanh", "tanhh", "branches[0].layers[0].activation: Invalid enum value 'tanhh'; wanted: linear, relu, "),
+        ("epochs = 2", "epochs = 0", "branches[0].epochs: Expected `int` >= 1"),
+        ("percentile:99", "often", "threshold 'often' is none of percentile:99.5, "),
+        ("[[branches]]", "[[branches", "not TOML: "),
+    ],
+)
+def test_fit_by_a_wrong_recipe(
+    old: str, new: str, wanted: str, tiny: Path, file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """A mistake in a recipe is refused with 2, the file and the key, before the training, and leaves nothing."""
+    tiny.write_text(TINY.replace(old, new))
+    code, text = failed(capsys, "fit", file, "--recipe", tiny, "--out", tmp_path / "m")
+    assert code == 2
+    assert text.startswith(f"error: recipe {tiny}: ")
+    assert wanted in text
+    assert not (tmp_path / "m").exists()
+
+
+def test_no_such_recipe(file: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A recipe that is neither known nor a file is refused with 2."""
+    for name, wanted in (("x", "is none of default, cards-29-20-8-20, "), ("x.toml", "No such file or directory")):
+        code, text = failed(capsys, "fit", file, "--recipe", name, "--out", tmp_path / "m")
+        assert code == 2
+        assert wanted in text
+
+
+def interrupting(epoch: int, epochs: int, loss: float, held_out: float) -> None:
+    """A person presses Ctrl-C after the first epoch."""
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_fit(
+    tiny: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Interrupted while it learns, `fit` ends with 130 and leaves no half artifact."""
+    monkeypatch.setattr("trainer.progress.told", lambda: nullcontext(interrupting))
+    before = sorted(tmp_path.iterdir())
+    assert main(["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk(tiny: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Where the disk is full `fit` ends with 1 and one line, and nothing is left but what was there."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("detector.artifact.os.fsync", full)
+    before = sorted(tmp_path.iterdir())
+    assert main(["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines()[-1] == f"error: out {tmp_path / 'm'}: No space left on device"
+    assert "Traceback" not in told.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_fit_that_diverges(tiny: Path, file: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A learning rate that is far too high ends with 1 and one line, and leaves no artifact."""
+    wild = 'activation = "linear" }, { units = 9 }]\nlearning_rate = 1e6\noptimizer = "sgd"'
+    tiny.write_text(TINY.replace('activation = "tanh" }]', wild))
+    assert main(["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]) == 1
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1] == "error: training diverged: the loss of epoch 1 is no finite number"
+    assert not (tmp_path / "m").exists()
+
+
+def test_fit_for_tensorboard(tiny: Path, file: Path, tmp_path: Path, capsys: Capture) -> None:
+    """With --tensorboard there are event files of training and validation; a place that is none is refused."""
+    order = ["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]
+    assert main([*order, "--tensorboard", str(tmp_path / "curves")]) == 0
+    found = sorted(str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("events.out.tfevents.*"))
+    assert found == ["curves/autoencoder/train", "curves/autoencoder/validation"]
+    capsys.readouterr()
+    assert failed(capsys, *order, "--tensorboard", file) == (1, f"error: tensorboard {file}: File exists\n")
+    tiny.write_text(TINY.partition("layers")[0].replace("dense", "memory"))
+    code, text = failed(capsys, *order, "--tensorboard", tmp_path / "curves")
+    assert (code, text) == (
+        2,
+        "error: tensorboard: the recipe has no dense branch, so that nothing is learned by epochs\n",
+    )
+
+
+def test_fit_of_raw_accounts(tmp_path: Path, capsys: Capture) -> None:
+    """Raw accounts are learned from without a word but the recipe; how many were not English is said."""
+    frame = accounts(200, 0)
+    frame.to_csv(tmp_path / "accounts.csv", index=False)
+    order = ["fit", tmp_path / "accounts.csv", "--recipe", "twitter-accounts", "--epochs", 1, "--out", tmp_path / "m"]
+    assert main([str(one) for one in order]) == 0
+    foreign = int((frame["lang"] != "en").sum())
+    assert f"left out: {foreign} accounts that are not English\n" in capsys.readouterr().out
+    assert artifact.load(tmp_path / "m").threshold.method == "mad:3"
+
+
+def test_recipes(capsys: Capture) -> None:
+    """`recipes` lists them all with what they are for; with a name it prints that one's TOML."""
+    lines = said(capsys, "recipes").splitlines()
+    assert [line.split()[0] for line in lines] == list(RECIPES)
+    assert all(line.endswith(RECIPES[line.split()[0]].about) for line in lines)
+    assert failed(capsys, "recipes", "mine") == (2, f"error: recipe 'mine' is none of {', '.join(RECIPES)}\n")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_printed_recipe_can_be_given_back(name: str, tmp_path: Path, capsys: Capture) -> None:
+    """What `recipes NAME` prints is a file that --recipe takes, and the very same recipe."""
+    (tmp_path / "mine.toml").write_text(said(capsys, "recipes", name), encoding="utf-8")
+    assert find(str(tmp_path / "mine.toml")) == ("mine", RECIPES[name])
 
 
 @pytest.mark.parametrize("command", ["score", "evaluate", "show"])
