@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.errors import Failure
+from detector.schema import Schema
 from trainer.datasets import Data
 from trainer.fit import Fitted, fit
 from trainer.history import Columns, History, find_schema, prepare
-from trainer.network import Reading, error_of
+from trainer.network import Part, Reading, error_of
 from trainer.recipes import Branch, Dense, Layer, Memory, Recipe, Step
+from trainer.rows import Rows
 
 # So fast a learner that its loss on held-out rows goes up and down.
 RESTLESS = Dense(
@@ -264,17 +267,62 @@ def surprises(errors: NDArray[np.float64], reading: Reading) -> NDArray[np.float
 def test_surprise_is_the_share_above(several: Fitted, labelled: History) -> None:
     """Each reading's surprise of a held-out row is -ln of the share of held-out rows with a larger error.
 
-    In the last tenth, where hardly any are larger, it goes on as an exponential tail with their own mean excess.
+    In the last tenth, where hardly any are larger, it goes on as an exponential tail, with the mean excess of the
+    largest tenth of held-out and learned rows together.
     """
     readings = [reading for part in several.parts for reading in part.readings]
     assert len(readings) == 3
-    for errors, reading in zip(errors_of(several, labelled.held_out), readings, strict=True):
+    learned = errors_of(several, labelled.training.sample)
+    for errors, more, reading in zip(errors_of(several, labelled.held_out), learned, readings, strict=True):
         found = surprises(errors, reading)
         above = np.array([(errors > one).mean() for one in errors])
         inside = above > 0.2
         np.testing.assert_allclose(np.exp(-found[inside]), above[inside], atol=0.06)
-        knots, _, slope = line_of(reading)
-        assert 1 / slope == pytest.approx((np.sort(np.log(errors))[-10:] - knots[-1]).mean(), rel=1e-3)
+        together = np.sort(np.log(np.append(errors, more)))
+        far = together[-round(len(together) / 10) :]
+        assert len(far) > 10
+        assert 1 / line_of(reading)[2] == pytest.approx((far - far[0]).mean(), rel=1e-3)
+
+
+def share_rebuilt(part: Part, rows: NDArray[np.float32]) -> float:
+    """Of the variance of the rows as a branch sees them, the share that it rebuilds."""
+    seen = part.preprocessing.forward(rows.astype(np.float64))
+    rebuilt = np.asarray(part.network(seen.astype(np.float32)))
+    return float(1 - ((seen - rebuilt) ** 2).sum() / ((seen - seen.mean(axis=0)) ** 2).sum())
+
+
+def test_a_memory_that_joins(labelled: History) -> None:
+    """Its error is added to that of the memory before it, by what each rebuilds, in units of their means."""
+    plain = msgspec.structs.replace(MEMORY, preprocessing=(Step("standardise"),))
+    white = msgspec.structs.replace(MEMORY, from_mean=0.5)
+    (joint,) = fitted(labelled, recipe(plain, msgspec.structs.replace(white, joins=True))).parts
+    alone = [fitted(labelled, one).parts[0] for one in (plain, white)]
+    errors = [error_of(one, one.readings[0]).predict(labelled.held_out, verbose=0) for one in alone]
+    first, second = (share_rebuilt(one, labelled.held_out) for one in alone)
+    weight = min(max(second, 0.0) / first, 1.0)
+    wanted = (1 - weight) * errors[0] / errors[0].mean() + weight * errors[1] / errors[1].mean()
+    found = error_of(joint, joint.readings[0]).predict(labelled.held_out, verbose=0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+def test_whitening_that_leaves_noise_hardly_counts(labelled: History) -> None:
+    """Of columns that nearly depend on each other, whitened ones are noise: their memory gets little weight."""
+    generator = np.random.default_rng(0)
+    parts = generator.normal(size=(600, 2)) @ generator.normal(size=(2, 12))
+    rows = (parts + 0.3 * generator.normal(size=(600, 12))).astype(np.float32)
+    history = replace(
+        labelled,
+        schema=Schema(tuple(f"x{number}" for number in range(12))),
+        training=Rows.of(rows[:500]),
+        held_out=rows[500:],
+        anomalous=rows[:0],
+    )
+    plain = msgspec.structs.replace(MEMORY, preprocessing=(Step("standardise"),))
+    (joint,) = fitted(history, recipe(plain, msgspec.structs.replace(MEMORY, joins=True))).parts
+    assert joint.joined is not None
+    assert not joint.joined.leads
+    shares = [share_rebuilt(one, history.held_out) for one in (joint, joint.joined.part)]
+    assert shares[1] < shares[0] / 2
 
 
 def test_the_score_is_the_largest_surprise(several: Fitted, labelled: History) -> None:

@@ -37,7 +37,7 @@ def places(batches: list[Array]) -> list[int]:
 
 @given(st.integers(1, 200), CUTS, st.integers(1, 70), st.integers(1, 300), st.integers(1, 3), st.integers(0, 99))
 def test_batches_are_every_row_once(count: int, cuts: list[int], size: int, pool: int, epochs: int, seed: int) -> None:
-    """Each epoch has every row once, whole, in batches of the asked size but for the last, whatever chunks and pools."""
+    """Each epoch has every row once, in batches of the asked size but for the last, whatever chunks and pools."""
     rows = cut(count, cuts, pool)
     batches = list(rows.batches(size, seed, epochs))
     assert len(batches) == epochs * rows.steps(size)
