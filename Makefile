@@ -29,7 +29,7 @@ demo: .venv ## transactions through Kafka, alerts with their reasons [DATA=file.
 
 test: .venv lint ## everything but what takes long, on a real Apache Kafka
 	@echo "make: tests, on a real Apache Kafka (Docker, or Java 17 with Maven)"
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: .venv ## what takes long
 	@$(BIN)/python -m pytest -m long
