@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from detector.errors import Failure
 from detector.schema import Schema
@@ -147,7 +148,7 @@ def test_the_same_seed_gives_the_same_weights(history: History, asked: Recipe) -
     one, same, other = (fitted(history, asked, seed=seed) for seed in (5, 5, 6))
     assert weights(one) == weights(same) != weights(other)
     assert (one.losses, one.held_out_losses) == (same.losses, same.held_out_losses)
-    assert [layer.name for layer in one.model.layers] == [layer.name for layer in same.model.layers]
+    assert [step.name for step in one.model.operations] == [step.name for step in same.model.operations]
 
 
 def test_weights_begin_as_the_recipe_says(history: History) -> None:
@@ -183,6 +184,20 @@ def test_checks(labelled: History) -> None:
         p, r = one["precision"], one["recall"]
         assert one["f1"] == pytest.approx(2 * p * r / (p + r))
     assert found.checks[-1]["auroc"] > 0.8
+
+
+@pytest.mark.parametrize("loss", ["mse", "msle"])
+def test_checks_are_scikit_learn_s(labelled: History, loss: str) -> None:
+    """A check after the last batch has the AUROC of the model's own scores, and the best F1 of any line in them."""
+    last = changed(RESTLESS, epochs=1, patience=0, loss=loss, check_every=-(-240 // 32))
+    found = fitted(labelled, last)
+    scores = np.concatenate([found.model(rows)["score"] for rows in (labelled.held_out, labelled.anomalous)])
+    truth = np.arange(len(scores)) >= len(labelled.held_out)
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    (check,) = found.checks
+    assert check["auroc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-3)
+    assert check["f1"] == pytest.approx(f1.max(), abs=1e-2)
 
 
 def test_checks_change_nothing(labelled: History) -> None:

@@ -161,4 +161,4 @@ def test_a_file_four_times_the_memory(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     assert manifest["data"]["rows"] == rows
     assert manifest["training"]["training_rows"] == pytest.approx(0.8 * rows, rel=1e-4)
-    assert manifest["calibration"]["days"] == pytest.approx(rows / 86_400)
+    assert manifest["calibration"]["days"] == pytest.approx(rows / 86_400, rel=1e-4)

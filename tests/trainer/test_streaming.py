@@ -167,7 +167,8 @@ def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = file(tmp_path, frame)
     monkeypatch.setattr(history_module, "MOST", Shares(chunk=130, pool=200, kept=100, times=64))
     found = prepare(long(path), find_schema(whole(path), Columns(features=("a", "b"))), 0)
-    assert (found.normal_rows, found.anomalous_rows, found.days) == (3_000, 1_000, pytest.approx(4_000 / 86_400))
+    assert (found.normal_rows, found.anomalous_rows) == (3_000, 1_000)
+    assert found.days == pytest.approx(4_000 / 86_400, rel=0.05)  # the last step is known less well than the rest
     assert found.training.count == pytest.approx(2_400, abs=50)  # the cut is found among 64 times
     assert training(found)[:, 0].max() < found.held_out[:, 0].min()
     for rows, low, high in (
