@@ -106,7 +106,7 @@ def test_columns_by_feature() -> None:
     """A feature's part of the mean error is that of its columns, all of a text feature's together."""
     errors = f32([[1, 2, 3, 4, 5, 6], [0, 0, 0, 6, 0, 0]])
     found = ByFeature({"owners": [0, 1, 1, 1, 2, 3]})(errors)
-    np.testing.assert_allclose(found, f32([[1 / 6, 9 / 6, 5 / 6, 1], [0, 1, 0, 0]]), rtol=1e-6)
+    np.testing.assert_allclose(found, f32([[1 / 6, 9 / 6, 5 / 6, 1.0], [0.0, 1.0, 0.0, 0.0]]), rtol=1e-6)
     np.testing.assert_allclose(ByFeature({"owners": list(range(6))})(errors), errors / 6, rtol=1e-6)
 
 
