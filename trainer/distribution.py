@@ -27,6 +27,9 @@ from detector.quiet import held_back
 from trainer.rows import READ_AHEAD, Array, Feed, Rows, read_ahead
 
 CHIEF, WORKER = "chief", "worker"
+SEED_STATE = "seed_generator_state"
+"""How Keras calls the variables (2,), a seed and a count, that random numbers of a layer come from."""
+
 ABORTED = "Collective ops is aborted by: "
 """What TensorFlow says before the cause."""
 
@@ -187,15 +190,19 @@ class Together(keras.Model):  # type: ignore[misc]
     """A network for `fit`, with the layers and weights of the one given; a step is one on the batches of all workers.
 
     Its loss is the mean over the rows of all, so that the step is that of one process with one batch of all those rows.
+    Dropout and noise differ from worker to worker.
     """
 
     def __init__(self, network: Any, workers: Workers) -> None:
-        super().__init__(network.inputs, network.outputs)
+        super().__init__(network.input, network.output)
         self.workers = workers
+        for variable in network.variables:
+            if variable.path.endswith(SEED_STATE):
+                variable.assign(keras.ops.add(variable, [workers.cluster.rank, 0]))
 
     def make_train_function(self, force: bool = False) -> None:
         """What Keras calls for each step."""
-        step = tf.function(self._step, autograph=False)
+        step = tf.function(self._step, autograph=False, reduce_retracing=True)
 
         def train(batches: Any) -> dict[str, Any]:
             step(*next(batches))

@@ -222,7 +222,7 @@ def _memory(history: History, branch: Memory, before: Preprocessing, seed: int, 
 def _joined(first: Part, second: Part, held_out: NDArray[np.float32]) -> Part:
     rebuilt = [max(_rebuilt(part, held_out), 1e-6) for part in (first, second)]
     share = min(max(rebuilt[1], 0.0) / rebuilt[0], 1.0)
-    own, other = (float(np.mean(_error(part, part.readings[0], held_out))) + LEAST for part in (first, second))
+    own, other = (float(np.mean(_errors(part, part.readings[0], held_out))) + LEAST for part in (first, second))
     return replace(first, joined=Joined(second, (1 - share) / own, share / other, leads=share > 1 / 2))
 
 
@@ -236,13 +236,14 @@ def _rebuilt(part: Part, held_out: NDArray[np.float32]) -> float:
 
 def _comparable(part: Part, history: History) -> Part:
     rows = history.held_out, history.training.sample
-    readings = (replace(one, surprise=_surprise(*(_error(part, one, some) for some in rows))) for one in part.readings)
+    readings = (replace(one, surprise=_surprise(*_errors(part, one, *rows))) for one in part.readings)
     return replace(part, readings=tuple(readings))
 
 
-def _error(part: Part, reading: Reading, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    found = error_of(part, reading).predict(rows, batch_size=4096, verbose=0)
-    return np.asarray(found, np.float64).reshape(-1)
+def _errors(part: Part, reading: Reading, *rows: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    model = error_of(part, reading)
+    found = (model.predict(some, batch_size=4096, verbose=0) for some in rows)
+    return [np.asarray(one, np.float64).reshape(-1) for one in found]
 
 
 def _surprise(held_out: NDArray[np.float64], learned: NDArray[np.float64]) -> dict[str, Any]:

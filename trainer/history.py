@@ -41,7 +41,8 @@ class History:
     held_out: normal rows. anomalous: rows labelled so and kept out of the fit, all but anomalous_learned of them; of
     more than MOST_SCORES, so many evenly spaced in time. held_out_amounts, anomalous_amounts: the column `amount` of
     both, float64; empty where it is None. normal_rows, anomalous_rows: of the whole table. days: what its event times
-    span, None without a time. fingerprint: sha256 of features and labels. dropped: columns left out.
+    span, None without a time. fingerprint: sha256 of features and labels. dropped: columns left out. Of a table that is
+    streamed held_out and anomalous are drawn evenly from all such rows, as many as there is room for.
     """
 
     schema: Schema

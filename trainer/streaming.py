@@ -24,7 +24,7 @@ from trainer.rows import Array, Rows
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
-SPLIT, SAMPLE, HELD_OUT, ANOMALOUS = range(4)
+FOR_SPLIT, FOR_SAMPLE, FOR_HELD_OUT, FOR_ANOMALOUS = range(4)
 """What rows are drawn for: each purpose has random numbers of its own."""
 
 
@@ -229,7 +229,7 @@ class Split:
 
     def _before(self, chunk: Chunk, cut: Cut | None, kind: Mask) -> Mask:
         if cut is None or chunk.moments is None:
-            return kind & (hashed(chunk.numbers, self.seed, SPLIT) < self.share * 2.0**64)
+            return kind & (hashed(chunk.numbers, self.seed, FOR_SPLIT) < self.share * 2.0**64)
         return kind & (chunk.moments < cut.moment)
 
     def rows(self, long: LongTable) -> Iterator[Array]:
@@ -310,8 +310,8 @@ class Parts:
 
 def parted(long: LongTable, split: Split, shares: Shares) -> Parts:
     """Reads the table once."""
-    sample = Drawn(shares.kept, split.seed, SAMPLE)
-    held_out, anomalous = (Drawn(shares.kept, split.seed, purpose) for purpose in (HELD_OUT, ANOMALOUS))
+    sample = Drawn(shares.kept, split.seed, FOR_SAMPLE)
+    held_out, anomalous = (Drawn(shares.kept, split.seed, purpose) for purpose in (FOR_HELD_OUT, FOR_ANOMALOUS))
     least, most = (np.full(len(long.schema.features), bound, np.float32) for bound in (np.inf, -np.inf))
     learned_anomalous = 0
     for chunk, learned in split.learned(long):

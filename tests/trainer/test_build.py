@@ -82,6 +82,7 @@ def shortened(recipe: Recipe) -> Recipe:
     return msgspec.structs.replace(recipe, branches=tuple(branches))
 
 
+@pytest.mark.usefixtures("few_knots")
 @pytest.mark.parametrize("recipe", [SMALL.recipe, shortened(RECIPES["default"])], ids=["dense", "default"])
 def test_the_same_seed_gives_the_same_bytes(recipe: Recipe, tmp_path: Path) -> None:
     """The same order twice in one process gives the same bytes, but for the time of making; another seed others."""

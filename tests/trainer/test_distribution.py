@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,7 +23,9 @@ from hypothesis import strategies as st
 from detector import artifact, table
 from detector.errors import UsageError
 from trainer.__main__ import main
-from trainer.distribution import Cluster, cluster, share
+from trainer.distribution import Cluster, Together, Workers, cluster, share
+from trainer.network import dense_autoencoder
+from trainer.recipes import RECIPES, Dense
 from trainer.rows import Rows
 from trainer.simulate import simulated_cards
 
@@ -107,6 +110,28 @@ def test_shares(rows: int, size: int, count: int, epochs: int) -> None:
     assert [one.tolist() for one in dealt] == [one.tolist() for one in every.batches(size, 0, epochs)]
     left = [(batch, weights) for one in shares for batch, weights in one if not weights.all()]
     assert all(batch.shape == (1, 1) and weights.tolist() == [0] for batch, weights in left)
+
+
+class Unjoined(Workers):
+    """One that never asks the others."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+
+@pytest.mark.parametrize("name", ["cards-30-14-7-4", "default"])
+def test_noise_differs(name: str) -> None:
+    """Dropout and noise are each worker's own; the chief's are those of a training alone."""
+    branch = RECIPES[name].branches[0]
+    assert isinstance(branch, Dense)
+    found = []
+    for rank in (None, 0, 1):
+        keras.utils.set_random_seed(0)
+        network = dense_autoencoder(branch, 6, 0, "autoencoder")
+        learner = network if rank is None else Together(network, Unjoined(Cluster(("a:1", "b:2"), rank)))
+        found.append(np.array(learner(np.ones((4, 6), np.float32), training=True)))
+    assert np.array_equal(found[0], found[1])
+    assert not np.allclose(found[0], found[2])
 
 
 @dataclass(frozen=True)

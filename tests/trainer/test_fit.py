@@ -22,6 +22,8 @@ from trainer.network import Part, Reading, error_of
 from trainer.recipes import Branch, Dense, Layer, Memory, Recipe, Step
 from trainer.rows import Rows
 
+pytestmark = pytest.mark.usefixtures("few_knots")
+
 # So fast a learner that its loss on held-out rows goes up and down.
 RESTLESS = Dense(
     preprocessing=(Step("standardise"),),
@@ -126,10 +128,9 @@ def test_progress_is_told(history: History) -> None:
     assert told == list(zip([1, 2], [2, 2], found.losses, found.held_out_losses, strict=True))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-@pytest.mark.parametrize("loss", ["mse", "msle"])
+@pytest.mark.parametrize(("optimizer", "loss"), [("adam", "msle"), ("rmsprop", "mse"), ("sgd", "mse")])
 def test_it_learns(history: History, optimizer: str, loss: str) -> None:
-    """With each optimizer and loss the loss falls."""
+    """With each optimizer, and each loss, the loss falls."""
     rate = 0.3 if optimizer == "sgd" else 0.02
     found = fitted(history, changed(RESTLESS, optimizer=optimizer, loss=loss, learning_rate=rate, epochs=6))
     assert found.losses[-1] < 0.95 * found.losses[0]

@@ -59,7 +59,7 @@ def test_sizes(text: str, wanted: int) -> None:
 @pytest.mark.parametrize("text", ["", "G", "2X", "-2G", "2 G G", "15M", "1e9", "inf"])
 def test_no_sizes(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is no size, or less than is possible, is refused with what is wanted."""
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         size(text)
     with pytest.raises(SystemExit) as left:
         main(["fit", "simulated-ecg", "--out", "m", f"--memory={text}"])
@@ -147,7 +147,8 @@ def test_a_file_four_times_the_memory(tmp_path: Path) -> None:
             text=True,
         )
         assert child.stdout is not None
-        said = child.stdout.read()
+        with child.stdout as output:
+            said = output.read()
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     finally:

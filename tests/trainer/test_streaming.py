@@ -29,7 +29,7 @@ from trainer.memory import Shares
 from trainer.recipes import Step
 from trainer.rows import Rows, feed
 from trainer.simulate import simulated_cards
-from trainer.streaming import HELD_OUT, SAMPLE, Drawn, Times, hashed
+from trainer.streaming import FOR_HELD_OUT, FOR_SAMPLE, Drawn, Times, hashed
 
 ROOM = 1 << 40
 FIGURES = {one.name for one in fields(History)} - {"training", "held_out", "anomalous"}
@@ -187,13 +187,13 @@ def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_drawn(lengths: list[int], most: int, seed: int) -> None:
     """A draw takes the rows of the least random numbers, so that it does not depend on how they come."""
     numbers = np.arange(sum(lengths))
-    drawn, start = Drawn(most, seed, SAMPLE), 0
+    drawn, start = Drawn(most, seed, FOR_SAMPLE), 0
     for length in lengths:
         some = numbers[start : start + length]
         drawn.add(some, some * 2.5)
         start += length
     found, beside = drawn.taken()
-    assert found.tolist() == sorted(numbers[np.argsort(hashed(numbers, seed, SAMPLE))][:most].tolist())
+    assert found.tolist() == sorted(numbers[np.argsort(hashed(numbers, seed, FOR_SAMPLE))][:most].tolist())
     assert beside.tolist() == (found * 2.5).tolist()
     assert drawn.count == len(numbers)
 
@@ -205,7 +205,10 @@ def test_random_numbers() -> None:
     first = splitmix(0)  # of seed 0 and purpose 0: from there on the rows are steps
     assert hashed(np.arange(3), 0, 0).tolist() == [splitmix(first + row) for row in range(3)]
     rows = np.arange(1_000)
-    different = [hashed(rows, *one).tolist() for one in ((0, SAMPLE), (0, HELD_OUT), (1, SAMPLE), (2**32 - 1, SAMPLE))]
+    different = [
+        hashed(rows, *one).tolist()
+        for one in ((0, FOR_SAMPLE), (0, FOR_HELD_OUT), (1, FOR_SAMPLE), (2**32 - 1, FOR_SAMPLE))
+    ]
     assert len({number for one in different for number in one}) == 4_000
     np.testing.assert_allclose(np.corrcoef(np.array(different, float)), np.eye(4), atol=0.15)
 
@@ -400,16 +403,16 @@ def peak(path: Path) -> int:
 
 @pytest.mark.parametrize("ending", ["tfrecord", "parquet"])
 def test_memory_is_flat(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table five times as long takes hardly more memory: less than a fifth of what its further rows would."""
-    monkeypatch.setattr(history_module, "MOST", Shares(chunk=500, pool=500, kept=500, times=500))
+    """A table more than twice as long takes hardly more memory: less than a fifth of what its further rows would."""
+    monkeypatch.setattr(history_module, "MOST", Shares(chunk=500, pool=500, kept=150, times=150))
     rng = np.random.default_rng(0)
     paths = []
-    for rows in (1_000, 5_000):
-        frame = pd.DataFrame(rng.random((rows, 30)).astype(np.float32)).add_prefix("v").assign(Time=np.arange(rows))
+    for rows in (3_000, 7_000):
+        frame = pd.DataFrame(rng.random((rows, 15)).astype(np.float32)).add_prefix("v").assign(Time=np.arange(rows))
         paths.append(file(tmp_path, frame, f"{rows}.{ending}"))
     peak(paths[0])  # what libraries keep of their first use
-    short, fivefold = map(peak, paths)
-    assert fivefold - short < 4_000 * 30 * 4 / 5
+    short, longer = map(peak, paths)
+    assert longer - short < 4_000 * 15 * 4 / 5
 
 
 def test_fit_from_tfrecord(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
