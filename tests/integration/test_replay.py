@@ -152,11 +152,9 @@ def test_json_rows(broker: Broker, table: pd.DataFrame, data: Path, topic: str) 
 
 
 def test_packed_rows(broker: Broker, table: pd.DataFrame, data: Path, topic: str) -> None:
-    """A packed row is the little-endian float32 of its features in the order asked for, without a key if none is."""
-    assert (
-        replay(broker, data, topic, "--format", "packed", "--features", "V2,V1", "--labels-topic", "none").returncode
-        == 0
-    )
+    """A packed row is the little-endian float32 of its features in the order asked for, without a key on request."""
+    asked = ("--format", "packed", "--features", "V2,V1", "--key", "none", "--labels-topic", "none")
+    assert replay(broker, data, topic, *asked).returncode == 0
     messages = by_row(found(broker, topic, len(table)))
     with np.errstate(over="ignore"):
         wanted = table[["V2", "V1"]].to_numpy().astype("<f4")

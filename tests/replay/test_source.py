@@ -159,7 +159,7 @@ def test_packed_texts_and_booleans() -> None:
     assert found[1:] == [(0.0, 3.0, 1.0), (pytest.approx(np.nan, nan_ok=True), 2.5, 1.0), (1.0, np.float32(0.1), 1.0)]
     assert found[0][0] == 2.0
     assert numbers(history(FRAME, asked(format="packed", features="online,shop"), MIXED))[3] == (1.0, 1.0)
-    with pytest.raises(DataRefused, match="feature column 'shop' holds 7 in row 0, text wanted"):
+    with pytest.raises(DataRefused, match="feature column 'shop' holds 7 in row 1, text wanted"):
         history(FRAME.assign(shop=7), asked(format="packed"), MIXED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,14 +91,6 @@ def data_for(recipe: str, rows: int, seed: int) -> Data:
     if recipe == "cards-64-32-16":
         frame.loc[frame.index % 7 == 3, ["V3", "Amount"]] = np.nan
     return Data("small", frame, known.label, known.normal, known.time)
-
-
-@pytest.fixture(scope="module")
-def few_knots() -> Iterator[None]:
-    """Normal scores of few pieces, where their number does not matter: the graph is made much faster."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.preprocessing.KNOTS", 5)
-        yield
 
 
 @pytest.fixture(scope="session")

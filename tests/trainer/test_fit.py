@@ -22,8 +22,6 @@ from trainer.network import Part, Reading, error_of
 from trainer.recipes import Branch, Dense, Layer, Memory, Recipe, Step
 from trainer.rows import Rows
 
-pytestmark = pytest.mark.usefixtures("few_knots")
-
 # So fast a learner that its loss on held-out rows goes up and down.
 RESTLESS = Dense(
     preprocessing=(Step("standardise"),),

@@ -22,6 +22,6 @@ def test_commands_run(tmp_path: Path) -> None:
             ["bash", "-euc", block], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
         )
         assert done.returncode == 0, block + done.stdout + done.stderr
-    assert artifact.load(tmp_path / "model").threshold.method == "recall@precision:0.9"
+    assert artifact.load(tmp_path / "model").threshold.method == "recall@precision:0.5"
     assert artifact.load(tmp_path / "mine").manifest["training"]["recipe"] == "mine"
     assert (tmp_path / "model.report" / "report.html").is_file()
