@@ -71,7 +71,7 @@ def test_a_persons_own_file(tmp_path: Path, rows: Path, labelled: bool) -> None:
     ("content", "sentence"),
     [
         (b"PAR1 and no more", "cannot be read"),
-        (b"V1,V2\n1,2.5\n3.5,1\n1,2.5\n3.5,1\n", "whose earlier half is learnt from: data earlier.parquet: 2 normal rows"),
+        (b"V1,V2\n1,2.5\n3.5,1\n1,2.5\n3.5,1\n", "earlier half is learnt from: data earlier.parquet: 2 normal rows"),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, sentence: str) -> None:

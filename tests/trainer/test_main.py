@@ -351,6 +351,21 @@ def test_a_full_disk(tiny: Path, file: Path, tmp_path: Path, monkeypatch: pytest
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_tensorflow_s_own_failures(
+    tiny: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """What TensorFlow itself cannot do, such as write to a full disk, is one line too."""
+    import tensorflow as tf
+
+    def full(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "model; No space left on device\n\nStack trace: ...")
+
+    monkeypatch.setattr("tensorflow.saved_model.save", full)
+    assert main(["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: TensorFlow: model; No space left on device"
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_fit_that_diverges(tiny: Path, file: Path, tmp_path: Path, capsys: Capture) -> None:
     """A learning rate that is far too high ends with 1 and one line, and leaves no artifact."""
     wild = 'activation = "linear" }, { units = 9 }]\nlearning_rate = 1e6\noptimizer = "sgd"'

@@ -54,6 +54,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Does it."""
     with held_back():  # TensorFlow takes seconds to import, and only this command needs it
+        from tensorflow.errors import OpError
+
         from trainer.build import Order, build
         from trainer.distribution import joined
         from trainer.progress import told
@@ -81,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise UsageError(str(error)) from error
         except OSError as error:
             raise Failure(f"out {arguments.out}: {error.strerror or error}") from error
+        except OpError as error:
+            raise Failure(f"TensorFlow: {error.message.partition(chr(10))[0]}") from error
     if history.dropped:
         print(f"left out: {', '.join(history.dropped)}")
     if data.stream:
