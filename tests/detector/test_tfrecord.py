@@ -43,7 +43,7 @@ def example(**features: Any) -> bytes:
         feature = one.features.feature[name]
         if values is not None:
             getattr(feature, kinds[type(several[0])]).value.extend(several)
-    return bytes(one.SerializeToString())
+    return bytes(one.SerializeToString(deterministic=True))
 
 
 def write(path: Path, records: Iterable[bytes]) -> Path:

@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> None:
         except OSError as error:
             raise Failure(f"out {arguments.out}: {error.strerror or error}") from error
         except OpError as error:
-            raise Failure(f"TensorFlow: {error.message.partition(chr(10))[0]}") from error
+            reason = error.message.partition("\n")[0]
+            raise Failure(f"TensorFlow: {reason}") from error
     if history.dropped:
         print(f"left out: {', '.join(history.dropped)}")
     if data.stream:
