@@ -121,7 +121,9 @@ def _batches(path: Path, rows: int) -> Iterator[Any]:
     tf = tensorflow()
     with held_back():
         dataset = tf.data.TFRecordDataset(str(path), "GZIP" if packed(path) else "", READ_BYTES)
-        batches = iter(dataset.batch(rows))
+        plain = tf.data.Options()
+        plain.autotune.enabled = False  # it has nothing to tune here, and complains on stderr when it is cut short
+        batches = iter(dataset.batch(rows).with_options(plain))
     start = size = 0
     while (batch := _next(tf, batches)) is not None:
         if isinstance(batch, tf.errors.OpError):
