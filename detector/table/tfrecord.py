@@ -120,10 +120,10 @@ def _batches(path: Path, rows: int) -> Iterator[Any]:
     """A file's records as string tensors of at most so many; DataRefused names a damaged record."""
     tf = tensorflow()
     with held_back():
-        dataset = tf.data.TFRecordDataset(str(path), "GZIP" if packed(path) else "", READ_BYTES)
         plain = tf.data.Options()
         plain.autotune.enabled = False  # it has nothing to tune here, and complains on stderr when it is cut short
-        batches = iter(dataset.batch(rows).with_options(plain))
+        dataset = tf.data.TFRecordDataset(str(path), "GZIP" if packed(path) else "", READ_BYTES).with_options(plain)
+        batches = iter(dataset.batch(rows))
     start = size = 0
     while (batch := _next(tf, batches)) is not None:
         if isinstance(batch, tf.errors.OpError):
