@@ -92,15 +92,19 @@ class Children:
     """All children of the demo; leaving the block stops them, the last started first."""
 
     def __init__(self, logs: Path, properties: Mapping[str, str]) -> None:
-        """properties: librdkafka's, handed on in the environment, where no other user can read a password."""
+        """properties: librdkafka's, handed on in the environment, where no other user can read a password.
+
+        logs: their temporary files go there too, as TensorFlow leaves some where it is stopped while it traces.
+        """
         self._logs = logs
         self._all: list[Child] = []
         own = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self._env = own | {
+        secret = {
             f"{prefix}KAFKA_{name.upper().replace('.', '_')}": value
             for prefix in OURS
             for name, value in properties.items()
         }
+        self._env = own | {"TMPDIR": str(logs)} | secret
 
     def start(self, name: str, module: str, *arguments: str, endless: bool = False) -> Child:
         """Starts `python -m module arguments`."""

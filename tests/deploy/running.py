@@ -60,9 +60,8 @@ class Running:
         return [number for number, command in _commands() if str(self.place) in command and module in command]
 
     def nothing_left(self) -> bool:
-        """Neither a process nor a file, but for what TensorFlow leaves where it is stopped while it traces."""
-        files = [path for path in self.place.iterdir() if not path.name.startswith("__autograph_generated_file")]
-        return not self.children() and not files
+        """Neither a process nor a file."""
+        return not self.children() and not list(self.place.iterdir())
 
 
 def _commands() -> Iterator[tuple[int, str]]:
