@@ -18,6 +18,7 @@ from detector.schema import Schema
 from detector.table.accounts import ACCOUNT_FEATURES
 from replay.settings import Settings
 from replay.source import History, history, in_order, json_column, keys, read
+from tests.accounts import accounts
 from tests.messages import FakeMessage
 
 FRAME = pd.DataFrame(
@@ -304,24 +305,7 @@ def test_refusals_name_the_file(tmp_path: Path) -> None:
 
 def test_raw_accounts_for_their_model(tmp_path: Path) -> None:
     """Raw Twitter accounts are played as the rows of features that a model of them takes, English ones alone."""
-    frame = pd.DataFrame(
-        {
-            "account_type": ["human", "bot", "bot"],
-            "default_profile": [True, False, False],
-            "default_profile_image": [False, False, True],
-            "description": ["hello #world", "hola", None],
-            "favourites_count": [1, 2, 3],
-            "followers_count": [4, 5, 6],
-            "friends_count": [7, 8, 9],
-            "geo_enabled": [False, True, True],
-            "lang": ["en", "es", "en"],
-            "location": ["Lyon", "unknown", "unknown"],
-            "statuses_count": [100, 200, 300],
-            "verified": [True, True, False],
-            "average_tweets_per_day": [0.5, 1.5, 2.5],
-            "account_age_days": [200, 190, 180],
-        }
-    )
+    frame = accounts()
     frame.to_parquet(tmp_path / "accounts.parquet")
     schema = Schema(ACCOUNT_FEATURES, label="account_type", normal="human")
     history = read(tmp_path / "accounts.parquet", asked(), schema)
