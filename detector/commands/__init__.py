@@ -1,0 +1,1 @@
+"""The commands of `python -m detector`: each a module with ABOUT, DETAIL, SETTINGS and run(settings)."""
