@@ -41,10 +41,9 @@ class Verdicts:
 def judge(rows: Rows, scores: NDArray[np.float32], line: Line, windows: Windows) -> Verdicts:
     """Moves the partitions' statistics along and compares each score with the threshold in force for its row."""
     segments: list[Segment] = []
-    for partition in np.unique(rows.partition):
-        at = np.flatnonzero(rows.partition == partition)
-        for part, summary in windows(int(partition)).update(rows.offset[at], scores[at]):
-            segments.append(Segment(int(partition), at[part], summary, line.at(summary)))
+    for partition, at in rows.parts:
+        for part, summary in windows(partition).update(rows.offset[at], scores[at]):
+            segments.append(Segment(partition, at[part], summary, line.at(summary)))
     over = [segment.rows[above(scores[segment.rows], segment.threshold.value)] for segment in segments]
     return Verdicts(scores, segments, np.sort(np.concatenate(over)) if over else np.empty(0, np.intp))
 
@@ -58,6 +57,7 @@ def build_alerts(
         return []
     in_force = _in_force(len(rows), verdicts.segments)
     contributions, expected = model.explain(rows.matrix[at])
+    times = rows.times(at).tolist()
     alerts = []
     for i, row in enumerate(at.tolist()):
         segment = verdicts.segments[in_force[row]]
@@ -74,7 +74,7 @@ def build_alerts(
             source=source,
             key=key_text(message),
             row_id=row_id(message),
-            event_time=iso(int(rows.timestamp[row])),
+            event_time=iso(times[i]),
             detected_at=detected_at,
         )
         alerts.append((alert, message))

@@ -71,7 +71,6 @@ def _score(batches: Iterator[Sequence[Message]], decoder: Decoder, model: Model)
         if len(rows) == 0:
             continue
         scores = model.score(rows.matrix)
-        for partition in np.unique(rows.partition).tolist():
-            here = rows.partition == partition
+        for partition, here in rows.parts:
             pieces.setdefault(partition, []).append((rows.offset[here], scores[here]))
     return pieces

@@ -397,7 +397,7 @@ def test_neighbours_of_a_bad_message() -> None:
     assert rows.matrix.tobytes() == b"".join(one.matrix.tobytes() for one in alone)
     assert rows.offset.tolist() == [one.offset() for one in batch[::2]]
     assert rows.partition.tolist() == [one.partition() for one in batch[::2]]
-    assert rows.timestamp.tolist() == [one.timestamp()[1] for one in batch[::2]]
+    assert rows.times(range(len(rows))).tolist() == [one.timestamp()[1] for one in batch[::2]]
 
 
 @given(

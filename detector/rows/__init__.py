@@ -1,0 +1,43 @@
+"""Messages to rows and back, by format. Bad input is data: it becomes a Reject."""
+
+from detector.rows.decoder import FORMATS, Decoder, Rows
+from detector.rows.json_rows import encode_json
+from detector.rows.messages import (
+    FORMAT_HEADER,
+    MAX_NAME_BYTES,
+    ROW_ID_HEADER,
+    UNREADABLE,
+    Batch,
+    Headless,
+    Message,
+    Parts,
+    header,
+    parted,
+    text,
+)
+from detector.rows.packed import encode_packed
+from detector.rows.refusals import REASONS, Refusal, Reject
+from detector.rows.values import to_float32
+
+__all__ = [
+    "FORMATS",
+    "FORMAT_HEADER",
+    "MAX_NAME_BYTES",
+    "REASONS",
+    "ROW_ID_HEADER",
+    "UNREADABLE",
+    "Batch",
+    "Decoder",
+    "Headless",
+    "Message",
+    "Parts",
+    "Refusal",
+    "Reject",
+    "Rows",
+    "encode_json",
+    "encode_packed",
+    "header",
+    "parted",
+    "text",
+    "to_float32",
+]

@@ -1,0 +1,213 @@
+"""Messages to rows: whole batches the fast way, and message by message where one of them is no row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.rows.json_rows import JsonRows
+from detector.rows.messages import (
+    FORMAT_HEADER,
+    MAX_NAME_BYTES,
+    UNREADABLE,
+    Batch,
+    Headless,
+    Message,
+    Parts,
+    headers_of,
+    last,
+    long_row_id,
+)
+from detector.rows.packed import PackedRows
+from detector.rows.refusals import Refusal, Reject
+from detector.rows.values import Reader
+from detector.schema import Schema
+
+FORMATS = ("json", "packed")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Decoded rows of one batch, in the order in which they were read.
+
+    matrix: float32 (n, d). batch: their messages, for the few whose key and headers are wanted.
+    """
+
+    matrix: NDArray[np.float32]
+    batch: Batch
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    @property
+    def partition(self) -> NDArray[np.int32]:
+        """int32 (n,)."""
+        return self.batch.partition
+
+    @property
+    def offset(self) -> NDArray[np.int64]:
+        """int64 (n,)."""
+        return self.batch.offset
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The n messages."""
+        return self.batch.messages
+
+    @property
+    def parts(self) -> Parts:
+        """The places of each partition's rows."""
+        return self.batch.parts
+
+    def times(self, places: Sequence[int] | NDArray[np.intp]) -> NDArray[np.int64]:
+        """Event times (k,) of the rows at these places, ms since 1970 UTC."""
+        asked = np.asarray(places, np.intp).tolist()
+        return np.array([self.messages[i].timestamp()[1] for i in asked], np.int64)
+
+
+class Decoder:
+    """Turns messages into rows of one schema.
+
+    A batch is first decoded whole, which is the fast way; where that fails, message by message, so that a bad
+    one costs its neighbours nothing but time.
+    """
+
+    def __init__(self, schema: Schema, default_format: str = "json", max_row_bytes: int = 1 << 20) -> None:
+        if default_format not in FORMATS:
+            raise ValueError(f"format {default_format!r} is none of {', '.join(FORMATS)}")
+        self.schema = schema
+        self.width = len(schema.features)
+        self.default_format = default_format
+        self.max_row_bytes = max_row_bytes
+        self._readers: dict[str, Reader] = {"json": JsonRows(schema), "packed": PackedRows(self.width)}
+        self._must = np.array([name not in schema.optional for name in schema.features])
+        largest = [schema.largest(name) for name in schema.features]
+        self._stepped = np.flatnonzero([one is not None for one in largest])
+        self._largest = np.array([one for one in largest if one is not None], np.float32)
+
+    def decode(self, messages: Sequence[Message] | Batch) -> tuple[Rows, list[Reject]]:
+        """Rows and rejects of a batch; together they are all its messages."""
+        batch = messages if isinstance(messages, Batch) else Batch.of(messages)
+        values = [message.value() for message in batch.messages]
+        headers = headers_of(batch.messages)
+        matrix = self._whole(values, headers, batch.messages)
+        if matrix is not None:
+            return Rows(matrix, batch), []
+        return self._each(values, headers, batch)
+
+    def _whole(self, values: list[Any], headers: list[Any], messages: Sequence[Message]) -> NDArray[np.float32] | None:
+        """The matrix of a batch of one format of which every message is a row, or None."""
+        if not all(values) or max(map(len, values), default=0) > self.max_row_bytes:
+            return None
+        keys = filter(None, [message.key() for message in messages])
+        if max(map(len, keys), default=0) > MAX_NAME_BYTES:
+            return None
+        if any(headers):
+            if any(found is UNREADABLE or long_row_id(found) for found in headers):
+                return None
+            formats = {self._format(found) for found in headers}
+        else:
+            formats = {self.default_format}
+        reader = self._readers.get(formats.pop()) if len(formats) == 1 else None
+        matrix = reader.whole(values) if reader else None
+        if matrix is None or self._not_finite(matrix) is not None or self._astray(matrix) is not None:
+            return None
+        return matrix
+
+    def _format(self, headers: Any) -> str:
+        """A message's format, by its header or the default."""
+        return last(headers, FORMAT_HEADER) or self.default_format
+
+    def _not_finite(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Where rows hold what is no number, or None where all are well."""
+        finite = np.isfinite(matrix)
+        if finite.all():
+            return None
+        wrong = ~finite & (self._must | ~np.isnan(matrix))
+        return wrong if wrong.any() else None
+
+    def _astray(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Where text and boolean features (n, k) hold what is no position, 0 or 1; None where all are well."""
+        if not self._stepped.size:
+            return None
+        part = matrix[:, self._stepped]
+        wrong = (part < 0) | (part > self._largest) | (part != np.floor(part)) & ~np.isnan(part)
+        return wrong if wrong.any() else None
+
+    def _each(self, values: list[Any], headers: list[Any], batch: Batch) -> tuple[Rows, list[Reject]]:
+        """Rows and rejects of a batch in which anything may be."""
+        refused: dict[int, Refusal] = {}
+        of_format: dict[str, list[int]] = {}
+        for place, (message, value, found) in enumerate(zip(batch.messages, values, headers, strict=True)):
+            refusal = self._unfit(message, value, found)
+            if refusal:
+                refused[place] = refusal
+            else:
+                of_format.setdefault(self._format(found), []).append(place)
+        matrix, kept = self._read(values, of_format, refused)
+        rejects = [
+            Reject(_safe(batch.messages[place], headers[place]), why.reason, why.detail)
+            for place, why in sorted(refused.items())
+        ]
+        return Rows(matrix, batch.take(kept)), rejects
+
+    def _unfit(self, message: Message, value: Any, headers: Any) -> Refusal | None:
+        """Why a message is no row, whatever its value says."""
+        if headers is UNREADABLE:
+            return Refusal("not_utf8", "the name of a header is not UTF-8")
+        if not value:
+            return Refusal("empty", "the message has no value")
+        if len(value) > self.max_row_bytes:
+            return Refusal("too_large", f"{len(value)} bytes, at most {self.max_row_bytes} make a row")
+        if len(message.key() or b"") > MAX_NAME_BYTES or long_row_id(headers):
+            return Refusal("too_large", f"key or row-id longer than {MAX_NAME_BYTES} bytes")
+        if (name := self._format(headers)) not in self._readers:
+            return Refusal("unknown_format", f"format {name[:40]!r} is none of {', '.join(FORMATS)}")
+        return None
+
+    def _read(
+        self, values: list[Any], of_format: dict[str, list[int]], refused: dict[int, Refusal]
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """The rows in the batch's order, and their places; adds what is none to `refused`."""
+        matrices, kept = [np.empty((0, self.width), np.float32)], [np.empty(0, np.intp)]
+        for name, places in of_format.items():
+            found = self._readers[name].each([values[place] for place in places])
+            refused |= {places[place]: why for place, why in found.refused.items()}
+            at = np.array([places[place] for place in found.kept], np.intp)
+            well = self._well(found.matrix, at, refused)
+            matrices.append(found.matrix[well])
+            kept.append(at[well])
+        order = np.argsort(np.concatenate(kept))
+        return np.concatenate(matrices)[order], np.concatenate(kept)[order]
+
+    def _well(
+        self, matrix: NDArray[np.float32], at: NDArray[np.intp], refused: dict[int, Refusal]
+    ) -> NDArray[np.bool_]:
+        """Which rows (n,) hold what they may; adds the others, by their places `at`, to `refused`."""
+        well = np.ones(len(matrix), np.bool_)
+        if (wrong := self._not_finite(matrix)) is not None:
+            for row in np.flatnonzero(wrong.any(1)).tolist():
+                name = self.schema.features[int(np.argmax(wrong[row]))]
+                refused[int(at[row])] = Refusal("not_finite", f"feature {name!r} is NaN, infinite or beyond float32")
+                well[row] = False
+        if (wrong := self._astray(matrix)) is not None:
+            for row in np.flatnonzero(wrong.any(1) & well).tolist():
+                place = int(self._stepped[np.argmax(wrong[row])])
+                refused[int(at[row])] = self._off_step(place, matrix[row, place])
+                well[row] = False
+        return well
+
+    def _off_step(self, place: int, number: np.float32) -> Refusal:
+        name = self.schema.features[place]
+        if name in self.schema.booleans:
+            return Refusal("not_a_number", f"feature {name!r} is {number:g}, a boolean wanted")
+        most = self.schema.largest(name)
+        return Refusal("not_a_category", f"feature {name!r} is {number:g}, a position from 0 to {most} wanted")
+
+
+def _safe(message: Message, headers: Any) -> Message:
+    return Headless(message) if headers is UNREADABLE else message

@@ -1,0 +1,39 @@
+"""Bad input is data: a message that is no row, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detector.rows.messages import Message
+
+REASONS: dict[str, str] = {
+    "empty": "the message has no value",
+    "too_large": "the value is longer than max_row_bytes, or key or row-id longer than 4096 bytes",
+    "unknown_format": "the header `format` names no known format",
+    "not_utf8": "the value, or a header's name, is not UTF-8 text",
+    "not_json": "the value is not JSON",
+    "not_an_object": "the JSON value is not an object",
+    "missing_feature": "a feature is absent",
+    "not_a_number": "a feature holds a string, null, boolean, list or object; a boolean one: not true, false, 1 or 0",
+    "not_a_category": "a text feature holds a number, null, boolean, list or object; packed: no position of a value",
+    "not_finite": "a feature is NaN, infinite, or beyond the range of float32",
+    "wrong_length": "a packed value is not 4 bytes for each feature",
+}
+"""The closed set of reasons why a message is no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A message that is no row, with a reason from REASONS and a sentence for a person."""
+
+    message: Message
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one value is no row."""
+
+    reason: str
+    detail: str
