@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import perf_counter
+from time import perf_counter, time
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Summary, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from detector.alerts import ModelName
-from detector.detection import Verdicts
+from detector.detection import Outcome, Segment
 from detector.drift import Drift
 from detector.rows import REASONS
 
@@ -83,10 +83,65 @@ class DriftGauges(Collector):
             )
 
 
+class PartitionGauges(Collector):
+    """What is in force for each partition and how far behind it is: written down by the loop, shown when asked for.
+
+    waiting: messages not yet processed. last: event time of the last processed row, ms since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time) -> None:
+        self.waiting: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+        self._segments: dict[int, Segment] = {}
+        self._clock = clock
+
+    def judged(self, segments: Iterable[Segment]) -> None:
+        """Segments in the log's order: the last one of a partition is shown."""
+        self._segments |= {segment.partition: segment for segment in segments}
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Partitions whose series end."""
+        for partition in partitions:
+            for shown in (self.waiting, self.last, self._segments):
+                shown.pop(partition, None)
+
+    def collect(self) -> Iterator[Metric]:
+        """A gauge of each kind."""
+        now = self._clock()
+        segments, waiting, last = dict(self._segments), dict(self.waiting), dict(self.last)
+        summaries = {p: segment.summary for p, segment in segments.items() if segment.summary}
+        lags = {p: max(now - last[p] / 1000, 0.0) if count and p in last else 0.0 for p, count in waiting.items()}
+        yield _gauge(
+            "score_median", "Median score of the partition's window.", {p: s.median for p, s in summaries.items()}
+        )
+        yield _gauge(
+            "score_mad", "Median absolute deviation of the scores in it.", {p: s.mad for p, s in summaries.items()}
+        )
+        yield _gauge(
+            "threshold", "Threshold in force for the partition.", {p: s.threshold.value for p, s in segments.items()}
+        )
+        yield _gauge("lag_rows", "Messages not yet processed.", waiting)
+        yield _gauge("lag_seconds", "Age of the last processed row while there are more, else 0.", lags)
+
+
+def _gauge(name: str, meaning: str, values: Mapping[int, float]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"detector_{name}", meaning, labels=["partition"])
+    for partition, value in sorted(values.items()):
+        gauge.add_metric([str(partition)], value)
+    return gauge
+
+
 class Metrics:
     """The detector's own registry, and what the loop tells it."""
 
-    def __init__(self, threshold: float, model: ModelName, drift: Drift, features: Sequence[str]) -> None:
+    def __init__(
+        self,
+        threshold: float,
+        model: ModelName,
+        drift: Drift,
+        features: Sequence[str],
+        clock: Callable[[], float] = time,
+    ) -> None:
         registry = self.registry = CollectorRegistry()
         self._scores = ScoreHistogram(threshold)
         registry.register(self._scores)
@@ -107,13 +162,8 @@ class Metrics:
         self._transactions = Counter(
             "detector_transactions", "Commits of a batch, by how they ended.", ["outcome"], registry=registry
         )
-        self._median = _by_partition("detector_score_median", "Median score of the partition's window.", registry)
-        self._mad = _by_partition("detector_score_mad", "Median absolute deviation of the scores in it.", registry)
-        self._threshold = _by_partition("detector_threshold", "Threshold in force for the partition.", registry)
-        self._lag_rows = _by_partition("detector_lag_rows", "Messages not yet processed.", registry)
-        self._lag_seconds = _by_partition(
-            "detector_lag_seconds", "Age of the last processed row while there are more, else 0.", registry
-        )
+        self._partitions = PartitionGauges(clock)
+        registry.register(self._partitions)
         info = Info("detector_model", "The model that is served.", registry=registry)
         info.info({"name": model.name, "version": model.version, "sha256": model.sha256})
         for reason in REASONS:
@@ -123,62 +173,52 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times a stage of a batch."""
+        """Times a stage of the loop."""
         start = perf_counter()
         yield
         self._stages.labels(name).observe(perf_counter() - start)
 
-    def committed(self, verdicts: Verdicts, reasons: Sequence[str]) -> None:
-        """A batch became visible: its scores, what was in force for them, its rejects' reasons."""
-        self._rows.inc(len(verdicts.scores))
-        self._scores.observe(verdicts.scores)
-        for reason, count in Tally(reasons).items():
-            self._rejects.labels(reason).inc(count)
-        self._batch.observe(len(verdicts.scores) + len(reasons))
+    def committed(self, outcomes: Sequence[Outcome], when: float) -> None:
+        """Batches became visible in one transaction, s since 1970."""
         self._transactions.labels("committed").inc()
-        for segment in {segment.partition: segment for segment in verdicts.segments}.values():
-            self._threshold.labels(segment.partition).set(segment.threshold.value)
-            if segment.summary:
-                self._median.labels(segment.partition).set(segment.summary.median)
-                self._mad.labels(segment.partition).set(segment.summary.mad)
-
-    def alerted(self, latencies: NDArray[np.float64]) -> None:
-        """Alerts became visible; latencies (n,) in seconds since their rows' event times."""
-        self._alerts.inc(len(latencies))
-        for latency in latencies.tolist():
-            self._latency.observe(max(latency, 0.0))
+        for outcome in outcomes:
+            verdicts = outcome.verdicts
+            self._rows.inc(len(verdicts.scores))
+            self._scores.observe(verdicts.scores)
+            for reason, count in Tally(outcome.reasons).items():
+                self._rejects.labels(reason).inc(count)
+            self._batch.observe(len(verdicts.scores) + len(outcome.reasons))
+            self._partitions.judged(verdicts.segments)
+            self._partitions.last |= outcome.last
+            self._alerts.inc(len(outcome.alert_times))
+            for latency in (when - outcome.alert_times / 1000).tolist():
+                self._latency.observe(max(latency, 0.0))
 
     def aborted(self) -> None:
         """A batch was aborted, and will be read again."""
         self._transactions.labels("aborted").inc()
 
-    def lag(self, rows: Mapping[int, int], seconds: Mapping[int, float]) -> None:
-        """How far behind the partitions are."""
-        for partition, count in rows.items():
-            self._lag_rows.labels(partition).set(count)
-            self._lag_seconds.labels(partition).set(max(seconds.get(partition, 0.0), 0.0) if count else 0.0)
+    def lag(self, rows: Mapping[int, int]) -> None:
+        """How many messages of each partition wait."""
+        self._partitions.waiting = dict(rows)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Partitions went to another member: their series end here."""
-        for partition in partitions:
-            for gauge in (self._median, self._mad, self._threshold, self._lag_rows, self._lag_seconds):
-                gauge.remove_by_labels({"partition": str(partition)})
+        self._partitions.forget(partitions)
 
     def totals(self) -> str:
-        """What was committed so far, for a log line."""
+        """What was committed so far and where the time went, for a log line."""
         names = {"rows": "detector_rows", "alerts": "detector_alerts", "dead_letters": "detector_rejects"}
         found = {metric.name: metric.samples for metric in self.registry.collect()}
         sums = {
             word: sum(sample.value for sample in found[name] if sample.name == f"{name}_total")
             for word, name in names.items()
         }
-        return " ".join(f"{word}={int(total)}" for word, total in sums.items())
+        stages = {s.labels["stage"]: s.value for s in found["detector_stage_seconds"] if s.name.endswith("_sum")}
+        counts = " ".join(f"{word}={int(total)}" for word, total in sums.items())
+        return f"{counts} seconds={','.join(f'{stage}:{stages.get(stage, 0.0):.3f}' for stage in STAGES)}"
 
     def render(self, accept: str) -> tuple[int, bytes, str]:
         """200, the exposition in the format that the scraper accepts, and its content type."""
         encode, content_type = choose_encoder(accept)
         return 200, encode(self.registry), content_type
-
-
-def _by_partition(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, meaning, ["partition"], registry=registry)

@@ -6,17 +6,17 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from detector.artifact import Artifact
-from detector.detection import Verdicts, build_alerts, judge
+from detector.commits import Commits, Pending
+from detector.detection import Outcome, build_alerts, judge
 from detector.drift import Drift
-from detector.errors import UsageError
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
     Aborted,
     AtLeastOnce,
+    Checkpoint,
     ExactlyOnce,
     Input,
     Output,
@@ -28,15 +28,18 @@ from detector.kafka import (
 from detector.metrics import Metrics
 from detector.rebuild import Ranges, rebuild
 from detector.records import alert_records, reject_records
-from detector.rows import Decoder, Message, Rows
+from detector.rows import Batch, Message
+from detector.serving import Serving
 from detector.settings import Settings
 from detector.statistics import RunningMedianMad
-from detector.threshold import Line
 
 log = logging.getLogger("detector")
 
 IDLE_SECONDS = 0.5
 """How long a poll waits for a first message: the longest a signal waits to be seen."""
+
+FILLING_SECONDS = 0.005
+"""How long a batch waits to be filled while more rows are known to wait than one holds."""
 
 MOST_BACKOFF_SECONDS = 1.0
 """The longest pause before a batch whose transactions abort one after the other is read again."""
@@ -46,18 +49,17 @@ STALLED_SECONDS = 120.0
 
 
 class Service:
-    """One member of the group: reads its share of the rows and publishes their alerts."""
+    """One member of the group: reads its share of the rows and publishes their alerts.
 
-    def __init__(self, settings: Settings, artifact: Artifact) -> None:
-        self.settings, self.artifact = settings, artifact
-        self.line = _line(artifact, settings.threshold)
-        self.model = artifact.model()
-        self.model.warm()
-        self.decoder = Decoder(artifact.schema, settings.format, settings.max_row_bytes)
+    at: called with the name of each step of a transaction that was done.
+    """
+
+    def __init__(self, settings: Settings, serving: Serving, at: Callable[[str], None] = lambda step: None) -> None:
+        self.settings, self.serving, self._at = settings, serving, at
+        artifact = serving.artifact
         self.drift = Drift(artifact.reference, settings.drift_rows, settings.drift_every)
-        self.metrics = Metrics(self.line.calibrated.value, artifact.name, self.drift, artifact.schema.features)
+        self.metrics = Metrics(serving.line.calibrated.value, artifact.name, self.drift, artifact.schema.features)
         self.windows: dict[int, RunningMedianMad] = {}
-        self._last: dict[int, int] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
         self._stopping = False
         self._turned = time.monotonic()
@@ -74,14 +76,16 @@ class Service:
         admin = connect(s.bootstrap_servers, s.kafka, s.connect_seconds)
         check_topics(admin, [s.input_topic, s.alerts_topic, s.dead_letters_topic])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
-        self.output = self._output()
-        self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, self._assigned, self._revoked)
+        self.commits = Commits(self._output(), self._committed)
+        callbacks = (self._assigned, self._leaving, self._revoked)
+        self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks)
 
     def _output(self) -> Output:
         s = self.settings
         if s.delivery == "at_least_once":
             return AtLeastOnce(s.bootstrap_servers, s.kafka)
-        return ExactlyOnce(s.bootstrap_servers, s.kafka, f"{s.group}.{s.instance or uuid.uuid4().hex}")
+        name = f"{s.group}.{s.instance or uuid.uuid4().hex}"
+        return ExactlyOnce(s.bootstrap_servers, s.kafka, name, lambda: self._stopping, self._at)
 
     def run(self) -> None:
         """Turns until told to stop, or until the end if that is wanted; leaves the group and nothing open."""
@@ -89,7 +93,7 @@ class Service:
             self._loop(self.input.ends() if self.settings.until_end else None)
             log.info("loop_ended %s", self.metrics.totals())
         finally:
-            self.output.close()
+            self.commits.close()
             self.input.close()
             self.endpoint.close()
 
@@ -99,63 +103,86 @@ class Service:
 
     def _loop(self, ends: Mapping[int, int] | None) -> None:
         aborts = 0
-        while not self._stopping:
+        while True:
             try:
-                with self.metrics.stage("poll"):
-                    messages = self.input.poll(self.settings.max_batch, self.settings.linger_ms / 1000, IDLE_SECONDS)
-                self._turned = time.monotonic()
-                if messages:
-                    self._turn(messages)
-                elif self.input.uncommitted():
-                    self.output.commit([], self.input)  # control records moved the position
-                self._tell_lag()
-                if ends is not None and self.input.group_reached(ends):
+                self._turn()
+                if self._stopping or (ends is not None and self._reached(ends)):
+                    self._commit()
                     return
                 aborts = 0
             except Aborted as aborted:
                 aborts += 1
                 log.warning("batch_aborted why=%r in_a_row=%d doing=%r", str(aborted), aborts, "reading it again")
                 self.metrics.aborted()
+                self.commits.drop()
                 threading.Event().wait(min(0.05 * 2**aborts, MOST_BACKOFF_SECONDS))
                 self.input.rewind()
 
-    def _turn(self, messages: Sequence[Message]) -> None:
-        """One batch: all its alerts, dead letters and offsets become visible together, or none."""
-        stage, s = self.metrics.stage, self.settings
+    def _turn(self) -> None:
+        """One batch, in a transaction of its own that is visible at once.
+
+        Where more rows wait than a batch holds, transactions grow, and each is committed beside the next one's work.
+        """
+        s, stage = self.settings, self.metrics.stage
+        behind = self.input.waiting() >= s.max_batch
+        if not behind:
+            with stage("commit"):
+                self.commits.settle()
+        linger, wait = (FILLING_SECONDS if behind else s.linger_ms / 1000), (0.0 if self.commits.busy else IDLE_SECONDS)
+        with stage("poll"):
+            batch = self.input.poll(s.max_batch, linger, wait)
+        self._turned = time.monotonic()
+        if batch:
+            self._work(batch)
+        if not (behind and batch and self.commits.pending.messages < s.max_transaction):
+            self._commit(beside=behind)
+
+    def _work(self, batch: Batch) -> None:
+        """From messages to records, of which nothing is visible yet."""
+        s, stage, serving, pending = self.settings, self.metrics.stage, self.serving, self.commits.pending
         with stage("decode"):
-            rows, rejects = self.decoder.decode(messages)
+            rows, rejects = serving.decoder.decode(batch)
         with stage("score"):
-            scores = self.model.score(rows.matrix)
+            scores = serving.model.score(rows.matrix)
         with stage("statistics"):
-            verdicts = judge(rows, scores, self.line, self.windows.__getitem__)
+            verdicts = judge(rows, scores, serving.line, self.windows.__getitem__)
+            self.drift.update(rows.offset, rows.matrix, scores)
         with stage("alerts"):
-            alerts = build_alerts(rows, verdicts, self.model, self.artifact, _now())
-            records = alert_records(alerts, s.alerts_topic)
-            records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
-        with stage("commit"):
-            self.output.commit(records, self.input)
-        self.metrics.committed(verdicts, [reject.reason for reject in rejects])
-        self._tell_times(rows, verdicts)
-        self.drift.update(rows.offset, rows.matrix, scores)
+            alerts = build_alerts(rows, verdicts, serving.model, serving.artifact, _now())
+            pending.records += alert_records(alerts, s.alerts_topic)
+            pending.records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
+        pending.outcomes.append(Outcome.of(rows, verdicts, rejects))
+        pending.messages += len(batch)
 
-    def _tell_times(self, rows: Rows, verdicts: Verdicts) -> None:
-        now = time.time()
-        self.metrics.alerted(now - rows.timestamp[verdicts.alerting] / 1000)
-        self._last |= dict(zip(rows.partition.tolist(), rows.timestamp.tolist(), strict=True))
+    def _commit(self, beside: bool = False) -> None:
+        """All that is pending becomes visible with its offsets, or nothing; beside: while the loop goes on."""
+        if self.commits.pending.messages or self.input.uncommitted():  # control records move positions too
+            with self.metrics.stage("commit"):
+                self.commits.commit(self.input.checkpoint, beside)
 
-    def _tell_lag(self) -> None:
-        now = time.time()
-        self.metrics.lag(self.input.lags(), {partition: now - at / 1000 for partition, at in self._last.items()})
+    def _committed(self, pending: Pending, checkpoint: Checkpoint, when: float) -> None:
+        """A transaction became visible."""
+        self.input.committed(checkpoint)
+        self.metrics.committed(pending.outcomes, when)
+        self.metrics.lag(self.input.lags())
+
+    def _reached(self, ends: Mapping[int, int]) -> bool:
+        """Whether the whole topic was processed, by whichever member; what this one read is committed then."""
+        if not self.input.read_to(ends):
+            return False
+        self._commit()
+        self.commits.settle()
+        return self.input.group_reached(ends)
 
     def _assigned(self, positions: Mapping[int, int]) -> None:
         """Partitions come: their statistics are made from the log before their first row is read."""
-        s = self.settings
+        s, serving = self.settings, self.serving
         self.windows |= rebuild(
             positions,
             self.input.low,
             self._read_back,
-            self.decoder,
-            self.model,
+            serving.decoder,
+            serving.model,
             lambda: RunningMedianMad(s.window, s.stride, s.min_rows),
         )
 
@@ -168,10 +195,15 @@ class Service:
         finally:
             reader.close()
 
+    def _leaving(self) -> None:
+        """Partitions are about to go: what was read of them is committed while this member still has them."""
+        if self.commits.busy:
+            self._commit()
+            self.commits.settle()
+
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self.windows.pop(partition, None)
-            self._last.pop(partition, None)
         self.metrics.forget(partitions)
 
     def _alive(self, accept: str) -> Answer:
@@ -181,13 +213,6 @@ class Service:
     def _ready(self, accept: str) -> Answer:
         joined = hasattr(self, "input") and self.input.joined
         return plain(joined, "ready" if joined else "joining the group")
-
-
-def _line(artifact: Artifact, override: str) -> Line:
-    try:
-        return artifact.line(override)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _now() -> str:

@@ -9,6 +9,7 @@ import sys
 from detector import artifact, settings
 from detector.errors import INTERRUPTED
 from detector.service import Service
+from detector.serving import Serving
 
 ABOUT = "consume, score, alert"
 DETAIL = "Joins the group, scores rows, publishes alerts and dead letters with the offsets they come from."
@@ -21,7 +22,8 @@ def run(chosen: settings.Settings) -> int:
     logging.basicConfig(
         level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    service = Service(chosen, artifact.load(chosen.model))
+    found = artifact.load(chosen.model)
+    service = Service(chosen, Serving.of(found, chosen.threshold, chosen.format, chosen.max_row_bytes))
     received: set[int] = set()
 
     def stop(number: int, frame: object) -> None:
@@ -32,11 +34,11 @@ def run(chosen: settings.Settings) -> int:
         signal.signal(number, stop)
     log.info(
         "started model=%s version=%s sha256=%s threshold=%.9g method=%s metrics=%s",
-        service.artifact.name.name,
-        service.artifact.name.version,
-        service.artifact.name.sha256[:12],
-        service.line.calibrated.value,
-        service.line.running.text if service.line.running else service.line.calibrated.method,
+        found.name.name,
+        found.name.version,
+        found.name.sha256[:12],
+        service.serving.line.calibrated.value,
+        service.serving.line.running.text if service.serving.line.running else service.serving.line.calibrated.method,
         service.endpoint.address,
     )
     service.run()

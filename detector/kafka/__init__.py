@@ -1,13 +1,14 @@
 """The one door to Kafka: nothing outside this package imports its client."""
 
 from detector.kafka.client import check_topics, connect, created, removed, topic_limit
-from detector.kafka.consume import Input, Progress, Reader
+from detector.kafka.consume import Checkpoint, Input, Progress, Reader
 from detector.kafka.embedded import EmbeddedBroker
 from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Publisher, Record
 
 __all__ = [
     "Aborted",
     "AtLeastOnce",
+    "Checkpoint",
     "EmbeddedBroker",
     "ExactlyOnce",
     "Input",

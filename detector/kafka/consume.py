@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+import numpy as np
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
+from numpy.typing import NDArray
 
+from detector import rows
 from detector.errors import BrokerUnavailable
 from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, bounds, check_topics, common, failure, told
-from detector.rows import Message
+from detector.rows import Batch, parted
 
 log = logging.getLogger("detector.kafka")
 
@@ -46,11 +50,26 @@ Positions = Mapping[int, int]
 """By partition, the offset of the next message."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What one commit moves. positions: by partition. places: the same for the client.
+
+    generation: the group's at this moment, which fences a member that was taken out of it (KIP-447).
+    commit: moves the places outside a transaction.
+    """
+
+    positions: Positions
+    places: list[TopicPartition]
+    generation: Any
+    commit: Callable[[list[TopicPartition]], None]
+
+
 class Input:
     """This member's share of the input topic.
 
     assigned: called with the positions of partitions that come, or are rewound, before their first message is read.
-    revoked: called with partitions that go. Both are called inside `poll` and `rewind` alone.
+    leaving: called before partitions go, while what was read of them can still be committed.
+    revoked: called with partitions that went. All are called inside `poll`, `rewind` and `close` alone.
     """
 
     def __init__(
@@ -61,13 +80,14 @@ class Input:
         topic: str,
         group: str,
         assigned: Callable[[Positions], None],
+        leaving: Callable[[], None],
         revoked: Callable[[Sequence[int]], None],
     ) -> None:
         self.topic = topic
         self.joined = False
         self._admin = admin
         self._low: dict[int, int] = {}
-        self._assigned, self._revoked = assigned, revoked
+        self._assigned, self._leaving, self._revoked = assigned, leaving, revoked
         self._positions: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._asked = 0.0
@@ -79,7 +99,7 @@ class Input:
             self._consumer = Consumer(properties)
             self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
 
-    def poll(self, most: int, linger: float, wait: float) -> list[Message]:
+    def poll(self, most: int, linger: float, wait: float) -> Batch:
         """Up to `most` messages: waits for the first `wait` seconds, for the others `linger` more.
 
         What is returned counts as read: it is committed by the next commit, or read again after `rewind`.
@@ -87,13 +107,14 @@ class Input:
         with told("polling"):
             first = self._consumer.poll(wait)
             if first is None:
-                return []
+                return Batch.of([])
             found: list[Any] = [first, *(self._consumer.consume(most - 1, linger) if most > 1 else ())]
-        messages = self._without_stale([message for message in found if message.error() is None])
-        self._positions |= {message.partition(): message.offset() + 1 for message in messages}
+        events = [one for one in found if one.error() is not None] if any(map(Message.error, found)) else []
+        batch = self._without_stale(_batch([one for one in found if one.error() is None] if events else found))
+        self._positions |= {partition: int(batch.offset[at[-1]]) + 1 for partition, at in batch.parts}
         # After the messages: an end that comes in one call with the rows before it must not make them look stale.
-        self._take_events([message for message in found if message.error() is not None])
-        return messages
+        self._take_events(events)
+        return batch
 
     def _take_events(self, events: list[Any]) -> None:
         """The end of a partition moves its position past control records; the rest are errors."""
@@ -107,33 +128,38 @@ class Input:
             else:
                 log.warning("consume_error error=%s detail=%r", error.name(), error.str())
 
-    def _without_stale(self, messages: list[Any]) -> list[Any]:
+    def _without_stale(self, batch: Batch) -> Batch:
         """Drops what was fetched before a rebalance or rewind took the partition elsewhere."""
-        messages = messages[1:] if _fetched_again(messages) else messages
-        first = {message.partition(): message.offset() for message in reversed(messages)}
-        here = self._positions
-        if all(partition in here and offset >= here[partition] for partition, offset in first.items()):
-            return messages
-        return [m for m in messages if m.partition() in here and m.offset() >= here[m.partition()]]
+        if all(self._follows(partition, batch.offset[at]) for partition, at in batch.parts):
+            return batch
+        here, messages = self._positions, batch.messages
+        first = 1 if _fetched_again(messages) else 0
+        places = range(first, len(messages))
+        return batch.take([i for i in places if messages[i].offset() >= here.get(messages[i].partition(), 1 << 63)])
 
-    def uncommitted(self) -> list[TopicPartition]:
-        """Positions that moved since the last commit."""
+    def _follows(self, partition: int, offsets: NDArray[np.int64]) -> bool:
+        """Whether offsets (n,) of a partition go on where it stands."""
+        here = self._positions.get(partition)
+        return here is not None and int(offsets[0]) >= here and bool((np.diff(offsets) > 0).all())
+
+    def checkpoint(self) -> Checkpoint:
+        """What a commit has to move now, and the group's generation."""
         moved = {p: at for p, at in self._positions.items() if self._committed.get(p) != at}
-        return [TopicPartition(self.topic, partition, offset) for partition, offset in moved.items()]
+        places = [TopicPartition(self.topic, partition, offset) for partition, offset in moved.items()]
+        return Checkpoint(moved, places, self._consumer.consumer_group_metadata(), self._commit)
 
-    def metadata(self) -> Any:
-        """The group's generation, which fences a member that was taken out of it (KIP-447)."""
-        return self._consumer.consumer_group_metadata()
+    def uncommitted(self) -> bool:
+        """Whether positions moved since the last commit."""
+        return any(self._committed.get(partition) != at for partition, at in self._positions.items())
 
-    def committed(self) -> None:
-        """The positions have been committed (in a transaction)."""
-        self._committed = dict(self._positions)
+    def committed(self, checkpoint: Checkpoint) -> None:
+        """A checkpoint has been committed."""
+        self._committed |= {p: at for p, at in checkpoint.positions.items() if p in self._positions}
 
-    def commit(self) -> None:
-        """Commits the positions outside a transaction; KafkaException is the caller's to tell."""
-        if offsets := self.uncommitted():
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-        self.committed()
+    def _commit(self, places: list[TopicPartition]) -> None:
+        """Commits outside a transaction; KafkaException is the caller's to tell."""
+        if places:
+            self._consumer.commit(offsets=places, asynchronous=False)
 
     def rewind(self) -> None:
         """Back to the committed offsets: those in memory have moved, and after an abort the batch would be lost."""
@@ -157,12 +183,19 @@ class Input:
         partitions = range(check_topics(self._admin, [self.topic])[self.topic])
         return {partition: high for partition, (_, high) in bounds(self._admin, self.topic, partitions).items()}
 
+    def waiting(self) -> int:
+        """Messages known to wait, of all partitions here."""
+        return sum(self.lags().values())
+
+    def read_to(self, ends: Positions) -> bool:
+        """Whether every partition here has been read up to its end."""
+        return all(position >= ends.get(partition, 0) for partition, position in self._positions.items())
+
     def group_reached(self, ends: Positions) -> bool:
         """Whether every partition of the topic has been processed and committed up to its end, by whichever member."""
-        here = self._positions
-        if any(position < ends.get(partition, 0) for partition, position in here.items()) or self.uncommitted():
+        if not self.read_to(ends) or self.uncommitted():
             return False
-        elsewhere = [partition for partition in ends if partition not in here]
+        elsewhere = [partition for partition in ends if partition not in self._positions]
         if elsewhere and time.monotonic() - self._asked < ASK_SECONDS:
             return False
         self._asked = time.monotonic()
@@ -205,18 +238,29 @@ class Input:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [one.partition for one in partitions]
-        for partition in gone:
-            self._positions.pop(partition, None)
-            self._committed.pop(partition, None)
-        self._revoked(gone)
-        log.info("partitions_revoked partitions=%s", sorted(gone))
+        try:
+            self._leaving()
+        finally:
+            for partition in gone:
+                self._positions.pop(partition, None)
+                self._committed.pop(partition, None)
+            self._revoked(gone)
+            log.info("partitions_revoked partitions=%s", sorted(gone))
 
     def close(self) -> None:
         """Leaves the group, so that its partitions move on at once."""
         self._consumer.close()
 
 
-def _fetched_again(messages: list[Any]) -> bool:
+def _batch(messages: list[Any]) -> Batch:
+    """A batch of the client's own messages: its methods are called from C, without a frame for each."""
+    count = len(messages)
+    partition = np.fromiter(map(Message.partition, messages), np.int32, count)
+    offset = np.fromiter(map(Message.offset, messages), np.int64, count)
+    return Batch(messages, partition, offset, parted(partition))
+
+
+def _fetched_again(messages: Sequence[Any]) -> bool:
     """Whether a rebalance between `poll` and `consume` brought the first message's partition back to its start."""
     if not messages:
         return False
@@ -240,13 +284,15 @@ class Reader:
             places = [TopicPartition(topic, p, OFFSET_BEGINNING) for topic in topics for p in found[topic].partitions]
             self._consumer.assign(places)
 
-    def take(self, most: int, seconds: float) -> list[Message]:
+    def take(self, most: int, seconds: float) -> list[rows.Message]:
         """Messages that arrived, up to `most`, waiting no longer than told."""
         with told("reading"):
             found: list[Any] = self._consumer.consume(most, seconds)
         return [message for message in found if message.error() is None]
 
-    def between(self, topic: str, ranges: Mapping[int, tuple[int, int]], most: int = 4096) -> Iterator[list[Message]]:
+    def between(
+        self, topic: str, ranges: Mapping[int, tuple[int, int]], most: int = 4096
+    ) -> Iterator[list[rows.Message]]:
         """Batches of messages with start <= offset < end, by partition in order; gaps and short logs end it too."""
         open_ = {partition: end for partition, (start, end) in ranges.items() if start < end}
         with told("reading back"):

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from detector.errors import Failure
 from detector.kafka.client import FENCED, Properties, common, failure, told
-from detector.kafka.consume import Input
+from detector.kafka.consume import Checkpoint
 
 log = logging.getLogger("detector.kafka")
 
@@ -62,10 +62,14 @@ class Aborted(Exception):
     """A transaction was aborted: nothing of the batch is visible, the input must be rewound."""
 
 
-class Output(Protocol):
-    """Publishes a batch's records and commits the input's positions with them."""
+STEPS = ("begun", "produced", "offsets_added", "committed")
+"""Between these a transaction can be cut off; tests stop the process at each."""
 
-    def commit(self, records: Iterable[Record], source: Input) -> None:
+
+class Output(Protocol):
+    """Publishes records and commits the input's positions with them."""
+
+    def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """All visible and committed, or Aborted."""
 
     def close(self) -> None:
@@ -89,9 +93,21 @@ class FailedDeliveries:
 
 
 class ExactlyOnce:
-    """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447)."""
+    """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447).
 
-    def __init__(self, bootstrap_servers: str, given: Properties, transactional_id: str) -> None:
+    stopping: whether the process was told to end, and so shall not wait for a broker that is away.
+    at: called after each of STEPS.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        given: Properties,
+        transactional_id: str,
+        stopping: Callable[[], bool] = lambda: False,
+        at: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._stopping, self._at = stopping, at
         self._failed = FailedDeliveries()
         with told(f"transactional id {transactional_id!r}"):
             self._producer = Producer(
@@ -106,24 +122,32 @@ class ExactlyOnce:
             # Ends what an earlier process of this name left open, and fences it.
             self._producer.init_transactions(60)
 
-    def commit(self, records: Iterable[Record], source: Input) -> None:
+    def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """1. begin; 2. produce; 3. add the offsets and the group's generation; 4. commit, which flushes first.
 
         An error that a retry may mend is retried by the client; one that asks for an abort aborts and raises Aborted,
         also where the member has been taken out of the group (its generation is fenced, not the process).
         """
+        producer = self._producer
         try:
-            self._producer.begin_transaction()
+            producer.begin_transaction()
+            self._at("begun")
             for record in records:
-                produce(self._producer, record)
-            self._retried(lambda: self._producer.send_offsets_to_transaction(source.uncommitted(), source.metadata()))
-            self._retried(self._producer.commit_transaction)
+                produce(producer, record)
+            self._at("produced")
+            self._retried(lambda: producer.send_offsets_to_transaction(checkpoint.places, checkpoint.generation))
+            self._at("offsets_added")
+            self._retried(producer.commit_transaction)
+            self._at("committed")
         except KafkaException as error:
             self._abort(error.args[0])
-        source.committed()
 
     def _retried(self, call: Callable[[], Any]) -> None:
-        """Retries what librdkafka calls retriable: the call goes on where its time-out left it."""
+        """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
+
+        It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
+        the transaction open; it times out, and its rows are read again by the next member.
+        """
         while True:
             try:
                 call()
@@ -131,7 +155,11 @@ class ExactlyOnce:
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
-                log.warning("transaction_retried error=%s", error.args[0].name())
+                if self._stopping():
+                    raise failure(error.args[0], "transaction left open, its rows will be read again") from error
+                log.warning(
+                    "transaction_retried error=%s doing=%r", error.args[0].name(), "waiting for a broker that answers"
+                )
                 threading.Event().wait(RETRY_SECONDS)
 
     def _abort(self, error: KafkaError) -> NoReturn:
@@ -144,7 +172,7 @@ class ExactlyOnce:
         raise Aborted(f"{error.str()} ({error.name()})")
 
     def close(self) -> None:
-        """Nothing: a transaction is never open between two batches."""
+        """Nothing: a transaction is never open between two commits."""
 
 
 class AtLeastOnce:
@@ -157,7 +185,7 @@ class AtLeastOnce:
                 {**PRODUCER, **DELIVERY, **common(bootstrap_servers, given), "on_delivery": self._failed}
             )
 
-    def commit(self, records: Iterable[Record], source: Input) -> None:
+    def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """1. produce; 2. flush, and see every delivery report; 3. commit the offsets."""
         with told("publishing"):
             for record in records:
@@ -166,7 +194,7 @@ class AtLeastOnce:
         if lost := self._failed.take():
             raise failure(lost[0], "publishing") if lost[0].code() in PERMANENT else Aborted(lost[0].str())
         try:
-            source.commit()
+            checkpoint.commit(checkpoint.places)
         except KafkaException as error:
             if error.args[0].code() in REBALANCED:
                 raise Aborted(error.args[0].str()) from error

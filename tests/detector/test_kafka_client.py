@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
-from detector.kafka import Aborted, AtLeastOnce, ExactlyOnce, Input
+from detector.kafka import Aborted, AtLeastOnce, Checkpoint, ExactlyOnce
 from detector.kafka.client import FENCED, MISSING, MISUSED, OURS, UNAVAILABLE, common, connect, failure, told
 from detector.kafka.produce import PERMANENT, REBALANCED, FailedDeliveries
 
@@ -95,29 +95,25 @@ def test_no_broker() -> None:
             connect(address, {}, 0.2)
 
 
-class Positions:
-    """An input whose commit ends as told."""
-
-    def __init__(self, code: int | None) -> None:
-        self.code = code
-        self.commits = 0
-
-    def commit(self) -> None:
-        self.commits += 1
-        if self.code is not None:
-            raise KafkaException(KafkaError(self.code))
+PLACES = [TopicPartition("transactions", 0, 7)]
 
 
-def committed(code: int | None) -> Positions:
-    """An empty batch committed at least once; no broker is needed for it."""
-    source = Positions(code)
-    AtLeastOnce(NOWHERE, {}).commit([], cast("Input", source))
-    return source
+def committed(code: int | None) -> list[list[TopicPartition]]:
+    """An empty batch committed at least once by a consumer whose commit ends as told; no broker is needed for it."""
+    commits: list[list[TopicPartition]] = []
+
+    def commit(places: list[TopicPartition]) -> None:
+        commits.append(places)
+        if code is not None:
+            raise KafkaException(KafkaError(code))
+
+    AtLeastOnce(NOWHERE, {}).commit([], Checkpoint({0: 7}, PLACES, None, commit))
+    return commits
 
 
 def test_at_least_once_commits() -> None:
     """A batch ends with the commit of its offsets."""
-    assert committed(None).commits == 1
+    assert committed(None) == [PLACES]
 
 
 @pytest.mark.parametrize("code", sorted(REBALANCED))
@@ -153,7 +149,7 @@ def commit_with(producer: Broken, lost: list[KafkaError] | None = None) -> None:
     failed = FailedDeliveries()
     for error in lost or ():
         failed(error, None)
-    vars(output).update(_producer=producer, _failed=failed)
+    vars(output).update(_producer=producer, _failed=failed, _stopping=lambda: False)
     output.commit([], cast(Any, SimpleNamespace()))
 
 

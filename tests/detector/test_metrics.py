@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.alerts import ModelName
-from detector.detection import Segment, Verdicts
+from detector.detection import Outcome, Segment, Verdicts
 from detector.drift import Drift, Reference
 from detector.metrics import OUTCOMES, STAGES, Metrics, ScoreHistogram
 from detector.rows import REASONS
@@ -25,8 +26,11 @@ Key = tuple[str, frozenset[tuple[str, str]]]
 BASE_UNITS = ("seconds", "rows", "info", "score", "bytes")
 
 
+NOW = 2_000_000.0
+
+
 def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
-    return Metrics(threshold, MODEL, drift or a_drift(), ["a", "b"])
+    return Metrics(threshold, MODEL, drift or a_drift(), ["a", "b"], clock=lambda: NOW)
 
 
 def a_drift() -> Drift:
@@ -53,6 +57,15 @@ def verdicts(scores: list[float], *segments: tuple[int, Summary | None, float]) 
     return Verdicts(f32(scores), parts, np.empty(0, np.intp))
 
 
+def outcome(
+    judged: Verdicts,
+    reasons: Sequence[str] = (),
+    alert_times: Sequence[int] = (),
+    last: Mapping[int, int] | None = None,
+) -> Outcome:
+    return Outcome(judged, list(reasons), np.array(alert_times, np.int64), dict(last or {}))
+
+
 def buckets(told: Metrics, name: str) -> dict[float, float]:
     found = samples(told)
     return {float(dict(labels)["le"]): count for (one, labels), count in found.items() if one == f"{name}_bucket"}
@@ -65,7 +78,7 @@ def test_score_histogram_is_numpy_s(batches: list[list[float]], threshold: float
     """Each bucket counts the scores at or below its edge, batch by batch; sum and count are theirs."""
     told = metrics(threshold)
     for batch in batches:
-        told.committed(verdicts(batch), [])
+        told.committed([outcome(verdicts(batch))], NOW)
     scores: NDArray[np.float64] = f32([score for batch in batches for score in batch]).astype(float)
     found = buckets(told, "detector_score")
     edges = [*(threshold * 2.0 ** np.arange(-8, 9)), math.inf]
@@ -78,7 +91,8 @@ def test_score_histogram_is_numpy_s(batches: list[list[float]], threshold: float
 def test_a_score_at_an_edge() -> None:
     """A bucket holds its upper edge; the threshold itself is one, so its bucket holds all that is no alert."""
     told = metrics(0.5)
-    told.committed(verdicts([0.5, float(np.nextafter(np.float32(0.5), np.float32(1))), 0.0, 3e38]), [])
+    judged = verdicts([0.5, float(np.nextafter(np.float32(0.5), np.float32(1))), 0.0, 3e38])
+    told.committed([outcome(judged)], NOW)
     found = buckets(told, "detector_score")
     assert (found[0.5], found[1.0], found[math.inf]) == (2, 3, 4)
 
@@ -92,18 +106,17 @@ def test_score_histogram_without_a_scale(threshold: float) -> None:
 
 
 def test_committed() -> None:
-    """A commit counts rows, rejects by reason, the batch's messages, itself, and what is in force by partition."""
+    """A commit counts itself, and of its batches rows, rejects by reason, messages, and what is in force at the end."""
     told = metrics()
     summary = Summary(300, 0.25, 0.125, 0.2)
-    told.committed(
-        verdicts([1, 2, 3], (4, None, 9.0), (4, summary, 2.5), (5, None, 9.0)), ["empty", "empty", "not_json"]
-    )
-    told.committed(verdicts([1]), [])
+    first = verdicts([1, 2, 3], (4, None, 9.0), (4, summary, 2.5), (5, None, 9.0))
+    told.committed([outcome(first, ["empty", "empty", "not_json"]), outcome(verdicts([]))], NOW)
+    told.committed([outcome(verdicts([1]))], NOW)
     assert value(told, "detector_rows_total") == 4
     assert value(told, "detector_rejects_total", reason="empty") == 2
     assert value(told, "detector_rejects_total", reason="not_json") == 1
     assert value(told, "detector_transactions_total", outcome="committed") == 2
-    assert (value(told, "detector_batch_rows_sum"), value(told, "detector_batch_rows_count")) == (7, 2)
+    assert (value(told, "detector_batch_rows_sum"), value(told, "detector_batch_rows_count")) == (7, 3)
     assert value(told, "detector_threshold", partition="4") == 2.5
     assert value(told, "detector_score_median", partition="4") == 0.25
     assert value(told, "detector_score_mad", partition="4") == 0.125
@@ -121,9 +134,9 @@ def test_closed_sets_are_there_from_the_start() -> None:
 
 
 def test_alerted() -> None:
-    """Alerts are counted with their latencies; a row from the future has none below 0."""
+    """Alerts are counted with the time from their row's event to their visibility, never below 0."""
     told = metrics()
-    told.alerted(np.array([0.004, 2.0, -7.0]))
+    told.committed([outcome(verdicts([9]), alert_times=[1_999_999_996, 1_999_998_000, 2_000_007_000])], NOW)
     assert value(told, "detector_alerts_total") == 3
     assert value(told, "detector_alert_latency_seconds_count") == 3
     assert value(told, "detector_alert_latency_seconds_sum") == pytest.approx(2.004)
@@ -141,7 +154,10 @@ def test_aborted() -> None:
 def test_lag() -> None:
     """Lag is told by partition; where nothing waits its age is 0, and a clock that runs ahead makes none negative."""
     told = metrics()
-    told.lag({0: 5, 1: 0, 2: 3}, {0: 1.5, 1: 99.0, 2: -4.0})
+    told.lag({0: 5, 1: 0, 2: 3})
+    assert value(told, "detector_lag_seconds", partition="0") == 0  # nothing is known of its age yet
+    ends = {0: 1_999_998_500, 1: 1_999_901_000, 2: 2_000_004_000}
+    told.committed([outcome(verdicts([]), last=ends)], NOW)
     found = {(p, name): value(told, f"detector_lag_{name}", partition=p) for p in "012" for name in ("rows", "seconds")}
     assert [found[p, "rows"] for p in "012"] == [5, 0, 3]
     assert [found[p, "seconds"] for p in "012"] == [1.5, 0, 0]
@@ -150,8 +166,9 @@ def test_lag() -> None:
 def test_forget() -> None:
     """A partition that went has no series left, the others keep theirs; one never seen is no error."""
     told = metrics()
-    told.committed(verdicts([1], (3, Summary(300, 1, 1, 1), 1.0), (31, Summary(300, 1, 1, 1), 1.0)), [])
-    told.lag({3: 1, 31: 1}, {})
+    judged = verdicts([1], (3, Summary(300, 1, 1, 1), 1.0), (31, Summary(300, 1, 1, 1), 1.0))
+    told.committed([outcome(judged, last={3: 0, 31: 0})], NOW)
+    told.lag({3: 1, 31: 1})
     told.forget([3, 77])
     partitions = {dict(labels).get("partition") for _, labels in samples(told)}
     assert partitions == {None, "31"}
@@ -186,8 +203,8 @@ def test_stage() -> None:
 def test_conventions() -> None:
     """Names begin with detector_ and end in a unit, counters in _total, as the text form itself says of its types."""
     told = metrics()
-    told.lag({0: 1}, {})
-    told.committed(verdicts([1], (0, Summary(300, 1, 1, 1), 1.0)), [])
+    told.lag({0: 1})
+    told.committed([outcome(verdicts([1], (0, Summary(300, 1, 1, 1), 1.0)))], NOW)
     for family in text_string_to_metric_families(told.render("")[1].decode()):
         assert family.name.startswith("detector_")
         assert family.documentation.endswith(".")

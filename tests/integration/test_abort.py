@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from detector import artifact
-from detector.kafka import Aborted, Input, Output, Record
+from detector.kafka import Aborted, Checkpoint, Output, Record
 from detector.service import Service
+from detector.serving import Serving
 from detector.settings import Settings
 from tests.integration.conftest import Cards
 from tests.integration.line import Topics, alerts_of, comparable, positions, send, until_end
@@ -24,17 +25,17 @@ class Flaky:
     def __init__(self, inner: Output) -> None:
         self.inner, self.turns, self.aborts = inner, 0, 0
 
-    def commit(self, records: Iterable[Record], source: Input) -> None:
+    def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         self.turns += 1
         if self.turns % 3:
-            self.inner.commit(records, source)
+            self.inner.commit(records, checkpoint)
             return
         self.aborts += 1
         producer = self.inner._producer  # type: ignore[attr-defined]
         producer.begin_transaction()
         for record in records:
             producer.produce(record.topic, record.value, record.key)
-        producer.send_offsets_to_transaction(source.uncommitted(), source.metadata())
+        producer.send_offsets_to_transaction(checkpoint.places, checkpoint.generation)
         producer.abort_transaction()
         raise Aborted("for the test")
 
@@ -58,6 +59,7 @@ def settings(topics: Topics, model: Path) -> Settings:
         stride=64,
         min_rows=32,
         max_batch=50,
+        max_transaction=50,
     )
 
 
@@ -74,7 +76,8 @@ def test_aborts_do_not_show(cards: Cards, topics: Topics, monkeypatch: pytest.Mo
 
     real = Service._output
     monkeypatch.setattr(Service, "_output", flaky)
-    Service(settings(topics, cards.model), artifact.load(cards.model)).run()
+    serving = Serving.of(artifact.load(cards.model), "running-mad:6")
+    Service(settings(topics, cards.model), serving).run()
     assert made[0].aborts >= 10
     assert comparable(alerts_of(topics)) == comparable(alerts_of(calm)) != {}
     committed, ends = positions(topics)

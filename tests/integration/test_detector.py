@@ -133,7 +133,17 @@ def kill_at_random(cards: Cards, topics: Topics, rows: int, kills: int, *options
     """Sends rows, kills detectors at random moments after they have got their partitions, lets a last one finish."""
     send(topics.bootstrap, topics.input, messages(cards, rows, "json", topics.partitions))
     chance = random.Random(20_131)
-    slow = ("--max-batch", "16", "--instance", "a", "--kafka", "session.timeout.ms=1500", *options)
+    slow = (
+        "--max-batch",
+        "16",
+        "--max-transaction",
+        "16",
+        "--instance",
+        "a",
+        "--kafka",
+        "session.timeout.ms=1500",
+        *options,
+    )
     for _ in range(kills):
         with running(topics, cards.model, *slow) as detector:
             detector.await_line("partitions_assigned")
@@ -179,7 +189,7 @@ def test_sigterm_leaves_nothing_uncommitted(cards: Cards, topics: Topics) -> Non
     """SIGTERM finishes the batch, commits, leaves the group and exits 0: alerts are exactly those below the offsets."""
     rows = 20_000
     send(topics.bootstrap, topics.input, messages(cards, rows, "packed", topics.partitions))
-    with running(topics, cards.model, "--max-batch", "20") as detector:
+    with running(topics, cards.model, "--max-batch", "20", "--max-transaction", "20") as detector:
         await_true(lambda: sum(positions(topics)[0].values()) > 500, "some rows")
         assert detector.kill(signal.SIGTERM) == 0, detector.log()
     committed, _ = positions(topics)
@@ -199,7 +209,10 @@ def test_two_share_and_one_leaves(cards: Cards, topics: Topics) -> None:
     half = rows // 2
     sent = messages(cards, rows, "json", topics.partitions)
     with ExitStack() as stack:
-        stays, leaves = (stack.enter_context(running(topics, cards.model, "--max-batch", "100")) for _ in range(2))
+        stays, leaves = (
+            stack.enter_context(running(topics, cards.model, "--max-batch", "100", "--max-transaction", "100"))
+            for _ in range(2)
+        )
         for detector in (stays, leaves):
             detector.await_line("partitions_assigned")
         await_true(lambda: shares(stays) == shares(leaves) == topics.partitions // 2, "an even share")
@@ -308,7 +321,16 @@ def test_until_end_again_is_nothing(cards: Cards, topics: Topics) -> None:
 def test_at_least_once(cards: Cards, topics: Topics, tmp_path: Path) -> None:
     """`at_least_once` loses nothing when it is killed; an alert may come twice, with the same content."""
     send(topics.bootstrap, topics.input, messages(cards, 6000, "json", topics.partitions))
-    options = ("--delivery", "at_least_once", "--max-batch", "20", "--kafka", "session.timeout.ms=1500")
+    options = (
+        "--delivery",
+        "at_least_once",
+        "--max-batch",
+        "20",
+        "--max-transaction",
+        "20",
+        "--kafka",
+        "session.timeout.ms=1500",
+    )
     with running(topics, cards.model, *options) as detector:
         await_true(lambda: sum(positions(topics)[0].values()) > 300, "some rows")
         detector.kill()
@@ -339,7 +361,7 @@ def test_frozen_member_says_nothing_twice(cards: Cards, topics: Topics) -> None:
     rows = 18_000
     send(topics.bootstrap, topics.input, messages(cards, rows, "json", topics.partitions))
     timeouts = ("--kafka", "session.timeout.ms=1500", "--kafka", "transaction.timeout.ms=1000")
-    with running(topics, cards.model, "--max-batch", "16", *timeouts) as frozen:
+    with running(topics, cards.model, "--max-batch", "16", "--max-transaction", "16", *timeouts) as frozen:
         await_true(lambda: sum(positions(topics)[0].values()) > 200, "some rows")
         frozen.process.send_signal(signal.SIGSTOP)
         assert sum(positions(topics)[0].values()) < rows
