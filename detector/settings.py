@@ -8,12 +8,13 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from detector import threshold
 from detector.errors import UsageError
-from detector.rows import FORMATS
+from detector.rows import FORMATS, REASONS
 
 DELIVERIES = ("exactly_once", "at_least_once")
 T = TypeVar("T")
@@ -35,23 +36,33 @@ def required(meaning: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What `python -m detector run` can be told."""
+class Served:
+    """Which model a command speaks of. A class of its own, so that it is the first setting that is asked for."""
 
     model: Path = required("directory of the artifact to serve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSettings:
+    """Where the rows are and what is none of them goes: shared by the commands that read them."""
+
     bootstrap_servers: str = required("brokers to begin with, host:port, comma-separated")
+    connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
+    kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
     input_topic: str = setting("transactions", "topic of rows")
-    alerts_topic: str = setting("alerts", "topic for alerts")
     dead_letters_topic: str = setting("", "topic for messages that are no rows; default: INPUT_TOPIC.dead-letters")
+
+    def __post_init__(self) -> None:
+        if not self.dead_letters_topic:
+            object.__setattr__(self, "dead_letters_topic", dead_letters_of(self.input_topic))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring(InputSettings, Served):
+    """All that decides which rows alert: of the detector, and of who checks it."""
+
+    alerts_topic: str = setting("alerts", "topic for alerts")
     group: str = setting("detector", "consumer group; all members share the input's partitions")
-    instance: str = setting(
-        "",
-        "name of this member that outlives restarts (a pod's ordinal): a new process of that name "
-        "takes over the old one's open transaction at once and fences it",
-    )
-    delivery: str = setting(
-        "exactly_once", "exactly_once: alerts and offsets commit in one transaction", choices=DELIVERIES
-    )
     format: str = setting("json", "format of rows without a `format` header", choices=FORMATS)
     threshold: str = setting(
         "",
@@ -61,21 +72,10 @@ class Settings:
     window: int = setting(4096, "scores in a partition's running median and MAD", least=1)
     stride: int = setting(1024, "offsets after which they are taken anew", least=1)
     min_rows: int = setting(256, "scores below which the calibrated threshold holds", least=1)
-    drift_rows: int = setting(2048, "sampled rows that drift is measured over", least=1)
-    drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
-    max_batch: int = setting(4096, "most messages in one batch and transaction", least=1, most=1_000_000)
-    linger_ms: int = setting(5, "longest wait for a batch to fill after its first message, ms", least=0)
     max_row_bytes: int = setting(1 << 20, "longest value that is taken for a row, bytes", least=1)
-    until_end: bool = setting(False, "process what the topic held at the start, commit, exit 0")
-    metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
-    metrics_port: int = setting(9108, "their port; 0: any free one", least=0, most=65_535)
-    connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
-    kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 
     def __post_init__(self) -> None:
-        if not self.dead_letters_topic:
-            object.__setattr__(self, "dead_letters_topic", dead_letters_of(self.input_topic))
+        super().__post_init__()
         if self.threshold:
             try:
                 threshold.parse(self.threshold)
@@ -83,6 +83,31 @@ class Settings:
                 raise UsageError(str(error)) from error
         if self.min_rows > self.window:
             raise UsageError(f"setting min_rows has value {self.min_rows}, at most window ({self.window}) wanted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Scoring):
+    """What `python -m detector run` can be told."""
+
+    instance: str = setting(
+        "",
+        "name of this member that outlives restarts (a pod's ordinal): a new process of that name "
+        "takes over the old one's open transaction at once and fences it",
+    )
+    delivery: str = setting(
+        "exactly_once", "exactly_once: alerts and offsets commit in one transaction", choices=DELIVERIES
+    )
+    drift_rows: int = setting(2048, "sampled rows that drift is measured over", least=1)
+    drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
+    max_batch: int = setting(4096, "most messages that are scored at once", least=1, most=1_000_000)
+    max_transaction: int = setting(
+        16_384, "messages after which a transaction is committed while more wait than a batch holds", least=1
+    )
+    linger_ms: int = setting(0, "longest wait for a batch to fill after its first message, ms", least=0)
+    until_end: bool = setting(False, "process what the topic held at the start, commit, exit 0")
+    metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
+    metrics_port: int = setting(9108, "their port; 0: any free one", least=0, most=65_535)
+    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +127,57 @@ class TopicSettings:
         dead = self.dead_letters_topic or dead_letters_of(self.input_topic)
         labels = [] if self.labels_topic == "none" else [self.labels_topic]
         return [self.input_topic, self.alerts_topic, dead, *labels]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditSettings(Scoring):
+    """What `python -m detector audit` can be told: the detector's own settings, and what to say of it."""
+
+    ALSO: ClassVar[type[Any]] = Settings
+
+    since: str = setting("", "check rows from the first of this time on, ISO 8601, UTC unless it says; default: all")
+    limit: int = setting(20, "most findings to tell one by one, 0: all; all are counted", least=0)
+    verbose: bool = setting(False, "a line for each partition")
+    json: bool = setting(False, "one JSON object instead of the table and the findings")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.since:
+            self.since_ms()
+
+    def since_ms(self) -> int | None:
+        """`since` in ms since 1970 UTC; None where it is not given."""
+        return milliseconds("since", self.since) if self.since else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterSettings(InputSettings):
+    """What `python -m detector dead-letters` can be told."""
+
+    ALSO: ClassVar[type[Any]] = Settings
+
+    reason: str = setting("", "those of this reason alone; default: of all", choices=tuple(REASONS))
+    limit: int = setting(20, "most dead letters to tell one by one, the last ones, 0: all; all are counted", least=0)
+    group_by_reason: bool = setting(False, "tell reasons alone, how often each, first and last")
+    json: bool = setting(False, "a line of JSON for each instead of tables")
+    resend: bool = setting(False, "put them back on the input topic, each at most once, however often this is run")
+    dry_run: bool = setting(False, "with resend: tell what would be sent")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dry_run and not self.resend:
+            raise UsageError("setting dry_run has value True, it goes with resend")
+        if self.group_by_reason and self.resend:
+            raise UsageError("setting group_by_reason has value True, it does not go with resend")
+
+
+def milliseconds(name: str, text: str) -> int:
+    """A time as a person writes it, in ms since 1970 UTC; UsageError names the setting where it is none."""
+    try:
+        when = datetime.fromisoformat(text)
+        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise UsageError(f"setting {name} has value {text!r}, a time like 2026-11-23T00:00:00Z wanted") from None
 
 
 def dead_letters_of(input_topic: str) -> str:
@@ -176,7 +252,8 @@ def _read_file(path: Path, cls: type[Any]) -> dict[str, Any]:
         raise UsageError(f"config {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"config {path}: not TOML: {error}") from error
-    if unknown := set(found) - {f.name for f in fields(cls)}:
+    known = {f.name for one in (cls, getattr(cls, "ALSO", cls)) for f in fields(one)}
+    if unknown := set(found) - known:
         raise UsageError(f"config {path}: unknown setting {', '.join(sorted(unknown))}")
     return found
 
