@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import io
 import json
@@ -19,19 +18,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector import signature
 from detector.alerts import ModelName
 from detector.calibration import Calibration
 from detector.drift import Reference
 from detector.errors import ModelRefused
+from detector.exchange import move_in_place
 from detector.model import Model
 from detector.schema import Schema
+from detector.signature import SigningKey
 from detector.statistics import Summary
 from detector.threshold import RUNNING, Line, Threshold, calibrate, parse
 
 FORMAT = 1
 MANIFEST, GRAPH, KERAS, REFERENCE = "manifest.json", "model.tflite", "model.keras", "reference.npz"
 FILES = (GRAPH, KERAS, REFERENCE)
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
+SIGNATURE = "manifest.sig"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Artifact:
 
     calibration: history's scores, in which `threshold` was found. summary: of the normal rows' scores.
     reference: what the world looked like when the model learned it.
-    manifest: all of manifest.json, for people.
+    manifest: all of manifest.json, for people. signed_by: the trusted key that its signature is of; empty if not asked.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Artifact:
     calibration: Calibration
     reference: Reference
     graph: bytes
+    signed_by: str = ""
 
     def model(self) -> Model:
         """The served network."""
@@ -67,9 +70,13 @@ class Artifact:
         return Line(calibrate(spec, self.calibration))
 
 
-def load(path: Path) -> Artifact:
-    """Reads and verifies an artifact; ModelRefused names the file and what is wrong with it."""
+def load(path: Path, trusted_key: Path | None = None) -> Artifact:
+    """Reads and verifies an artifact; ModelRefused names the file and what is wrong with it.
+
+    trusted_key: a PEM file of public keys; it must then be signed by one of them.
+    """
     manifest = _manifest(path)
+    signed_by = signature.signed_by(path / SIGNATURE, _dump(manifest), trusted_key) if trusted_key else ""
     contents = {name: _verified(path / name, digest) for name, digest in manifest["files"].items()}
     arrays = _arrays(path / REFERENCE, contents[REFERENCE])
     try:
@@ -84,6 +91,7 @@ def load(path: Path) -> Artifact:
             calibration=Calibration.from_arrays(arrays, manifest["calibration"]),
             reference=Reference.from_arrays(arrays, len(schema.features) + 1),
             graph=contents[GRAPH],
+            signed_by=signed_by,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"model {path / MANIFEST}: {error} is not as this version writes it") from error
@@ -147,20 +155,40 @@ def _dump(manifest: Mapping[str, Any]) -> bytes:
     return (json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def write(path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+def write(
+    path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], signing_key: SigningKey | None = None
+) -> None:
     """Writes an artifact beside its place and moves it there: a reader sees the old one, or the new one, whole."""
     with _in_place_of(path) as staging:
         for name in FILES:
             _write_file(staging / name, files[name])
         sealed = {**manifest, "format": FORMAT, "files": {name: sha256(files[name]) for name in FILES}}
-        _write_file(staging / MANIFEST, _dump({**sealed, "sha256": _seal(sealed)}))
+        content = _dump({**sealed, "sha256": _seal(sealed)})
+        _write_file(staging / MANIFEST, content)
+        if signing_key:
+            _write_file(staging / SIGNATURE, signature.sign(content, signing_key))
 
 
-def amend(found: Artifact, changes: Mapping[str, Any]) -> None:
-    """Exchanges a loaded artifact for one whose manifest has other entries; the rest stays byte by byte."""
+def amend(found: Artifact, changes: Mapping[str, Any], signing_key: SigningKey | None = None) -> None:
+    """Exchanges a loaded artifact for one whose manifest has other entries; the other files stay byte by byte.
+
+    What was signed was the old manifest: it is signed anew, or by nobody.
+    """
     path = found.path.resolve()  # what a link points at is exchanged, and not the link
     files = {name: _verified(path / name, digest) for name, digest in found.manifest["files"].items()}
-    write(path, {**found.manifest, **changes}, files)
+    write(path, {**found.manifest, **changes}, files, signing_key)
+
+
+def sign(found: Artifact, signing_key: SigningKey) -> Path:
+    """Signs a loaded artifact, as it was loaded, in the place of a signature that it may have; the signature's file."""
+    place = found.path.resolve() / SIGNATURE
+    staging = place.with_name(f".{SIGNATURE}.{os.getpid()}")
+    try:
+        _write_file(staging, signature.sign(_dump(found.manifest), signing_key))
+        staging.replace(place)
+    finally:
+        staging.unlink(missing_ok=True)
+    return place
 
 
 def _write_file(path: Path, content: bytes) -> None:
@@ -175,7 +203,7 @@ def refuse_to_replace(path: Path) -> None:
     if not path.exists():
         return
     names = {one.name for one in path.iterdir()} if path.is_dir() else {path.name}
-    if names and not {MANIFEST} <= names <= {MANIFEST, *FILES}:  # a manifest.json alone is many a program's
+    if names and not {MANIFEST} <= names <= {MANIFEST, SIGNATURE, *FILES}:  # a manifest.json alone is many a program's
         raise FileExistsError(f"{path} exists and is no artifact; it is left as it is")
 
 
@@ -187,33 +215,9 @@ def _in_place_of(path: Path) -> Iterator[Path]:
     try:
         yield staging
         staging.chmod(0o755)
-        _move(staging, path)
+        move_in_place(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _move(staging: Path, path: Path) -> None:
-    """One rename; where an older artifact stands there, one exchange with it, and it goes with the staging directory.
-
-    Where the system cannot exchange (Linux can) it takes two renames, the first taken back if the second fails.
-    """
-    if not path.exists():
-        staging.rename(path)
-    elif not _exchanged(staging, path):
-        retired = staging.with_name(f"{staging.name}.old")
-        path.rename(retired)
-        try:
-            staging.rename(path)
-        except OSError:
-            retired.rename(path)
-            raise
-        shutil.rmtree(retired)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Exchanges two directories in one step by Linux' renameat2; False where that cannot be done."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    return rename is not None and rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

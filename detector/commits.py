@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from detector.detection import Outcome
 from detector.kafka import Checkpoint, Output, Record
+from detector.outcome import Outcome
 
 
 @dataclass(slots=True)
@@ -16,6 +16,7 @@ class Pending:
     """What one transaction makes visible: records, and what is told of their batches once it has."""
 
     records: list[Record] = field(default_factory=list)
+    notices: dict[Hashable, Record] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     messages: int = 0
 
@@ -34,10 +35,15 @@ Tell = Callable[[Pending, Checkpoint, float], None]
 
 
 class Commits:
-    """The pending transaction, and the one on its way."""
+    """The pending transaction, and the one on its way.
+
+    notices: records that go with the next transaction that is committed, whichever it is. What an abort takes back is
+    read and worked on again; these are not made by rows, and so are kept until they are visible.
+    """
 
     def __init__(self, output: Output, tell: Tell) -> None:
         self.pending = Pending()
+        self.notices: dict[Hashable, Record] = {}
         self._output, self._tell = output, tell
         self._flight: Flight | None = None
         self._beside = ThreadPoolExecutor(1, "commit")
@@ -45,7 +51,12 @@ class Commits:
     @property
     def busy(self) -> bool:
         """Whether something is pending or on its way."""
-        return self.pending.messages > 0 or self._flight is not None
+        return self.waiting or self._flight is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is pending."""
+        return self.pending.messages > 0 or bool(self.notices)
 
     def commit(self, checkpoint: Callable[[], Checkpoint], beside: bool = False) -> None:
         """Makes all that is pending visible, with the offsets that `checkpoint` gives once the one before has settled.
@@ -54,21 +65,26 @@ class Commits:
         """
         self.settle()
         pending, self.pending = self.pending, Pending()
+        pending.notices = dict(self.notices)
         at = checkpoint()
         if beside:
-            self._flight = Flight(pending, at, self._beside.submit(self._visible, pending, at))
+            self._flight = Flight(pending, at, self._beside.submit(self._publish, pending, at))
         else:
-            self._tell(pending, at, self._visible(pending, at))
+            self._visible(pending, at, self._publish(pending, at))
 
     def settle(self) -> None:
         """Waits for the transaction on its way, if there is one; Aborted if nothing of it is visible."""
         flight, self._flight = self._flight, None
         if flight is not None:
-            self._tell(flight.pending, flight.checkpoint, flight.done.result())
+            self._visible(flight.pending, flight.checkpoint, flight.done.result())
 
-    def _visible(self, pending: Pending, checkpoint: Checkpoint) -> float:
-        self._output.commit(pending.records, checkpoint)
+    def _publish(self, pending: Pending, checkpoint: Checkpoint) -> float:
+        self._output.commit([*pending.records, *pending.notices.values()], checkpoint)
         return time.time()
+
+    def _visible(self, pending: Pending, checkpoint: Checkpoint, when: float) -> None:
+        self.notices = {key: one for key, one in self.notices.items() if pending.notices.get(key) is not one}
+        self._tell(pending, checkpoint, when)
 
     def drop(self) -> None:
         """Forgets what is pending: it will be read again."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detector.alerts import Alert, alert_id, iso, key_text, place, reasons, row_id
 from detector.artifact import Artifact
 from detector.model import Model
-from detector.rows import Message, Reject, Rows
+from detector.rows import Message, Rows
 from detector.statistics import RunningMedianMad, Summary
 from detector.threshold import Line, Threshold, above
 
@@ -36,27 +36,6 @@ class Verdicts:
     scores: NDArray[np.float32]
     segments: list[Segment]
     alerting: NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a batch came to, to be told once it is visible.
-
-    reasons: of its rejects. alert_times: event times (k,) of the alerting rows, last: by partition that of its last
-    row; ms since 1970.
-    """
-
-    verdicts: Verdicts
-    reasons: list[str]
-    alert_times: NDArray[np.int64]
-    last: dict[int, int]
-
-    @classmethod
-    def of(cls, rows: Rows, verdicts: Verdicts, rejects: list[Reject]) -> Outcome:
-        """Takes what is needed of a batch, so that its messages can go."""
-        ends = rows.times([int(at[-1]) for _, at in rows.parts]).tolist()
-        last = {partition: time for (partition, _), time in zip(rows.parts, ends, strict=True)}
-        return cls(verdicts, [reject.reason for reject in rejects], rows.times(verdicts.alerting), last)
 
 
 def judge(rows: Rows, scores: NDArray[np.float32], line: Line, windows: Windows) -> Verdicts:

@@ -19,7 +19,7 @@ class UsageError(Failure):
 
 class ModelRefused(Failure):
     code = 3
-    meaning = "the model directory is missing, damaged, altered, or made for other features"
+    meaning = "the model directory is missing, damaged, altered, signed by no trusted key, or made for other features"
 
 
 class BrokerUnavailable(Failure):
@@ -47,6 +47,11 @@ class DataRefused(Failure):
     meaning = "a data file is missing, unreadable, or lacks what was asked of it"
 
 
+class RegistryUnavailable(BrokerUnavailable):
+    code = 9
+    meaning = "the schema registry does not answer, or refuses the credentials"
+
+
 FAILURES: tuple[type[Failure], ...] = (
     Failure,
     UsageError,
@@ -56,6 +61,7 @@ FAILURES: tuple[type[Failure], ...] = (
     PortInUse,
     Fenced,
     DataRefused,
+    RegistryUnavailable,
 )
 INTERRUPTED = 130
 EXIT_CODES: dict[int, str] = {

@@ -10,14 +10,22 @@ from time import perf_counter, time
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Summary, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from detector.alerts import ModelName
-from detector.detection import Outcome, Segment
+from detector.detection import Segment
 from detector.drift import Drift
+from detector.outcome import Outcome
 from detector.rows import REASONS
+from detector.shadow import Shadow, edges_of
 
 STAGES = ("poll", "decode", "score", "statistics", "alerts", "commit")
 OUTCOMES = ("committed", "aborted")
@@ -40,8 +48,11 @@ class ScoreHistogram(Collector):
     """
 
     def __init__(self, threshold: float) -> None:
-        scale = threshold if threshold > 0 else 1.0
-        self._edges = scale * 2.0 ** np.arange(-8, 9)
+        self.restart(threshold)
+
+    def restart(self, threshold: float) -> None:
+        """Begins anew, as after a restart: another model's scores have another scale."""
+        self._edges = edges_of(threshold)
         self._counts = np.zeros(len(self._edges) + 1, np.int64)
         self._sum = 0.0
 
@@ -53,9 +64,7 @@ class ScoreHistogram(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metric as the registry wants it."""
-        totals = np.cumsum(self._counts)
-        edges = [*(f"{edge:.9g}" for edge in self._edges), "+Inf"]
-        buckets = [(edge, float(total)) for edge, total in zip(edges, totals, strict=True)]
+        buckets = _buckets(self._edges, self._counts)
         yield HistogramMetricFamily(
             "detector_score", "Anomaly scores of rows; an alert lies above the threshold.", buckets, self._sum
         )
@@ -65,22 +74,57 @@ class DriftGauges(Collector):
     """Drift, measured when it is asked for: a scrape costs it, a row does not."""
 
     def __init__(self, drift: Drift, features: Sequence[str]) -> None:
-        self._drift, self._features = drift, features
+        self.measured = drift, tuple(features)
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of each feature and of the score."""
-        for name, meaning, figures in zip(("psi", "ks"), DRIFT_MEANINGS, self._drift.measure(), strict=True):
+        drift, features = self.measured
+        for name, meaning, figures in zip(("psi", "ks"), DRIFT_MEANINGS, drift.measure(), strict=True):
             gauge = GaugeMetricFamily(
                 f"detector_feature_{name}",
                 f"{meaning} of a feature against the training reference.",
                 labels=["feature"],
             )
-            for feature, figure in zip(self._features, figures.tolist(), strict=False):
+            for feature, figure in zip(features, figures.tolist(), strict=False):
                 gauge.add_metric([feature], figure)
             yield gauge
             yield GaugeMetricFamily(
                 f"detector_score_{name}", f"{meaning} of the score against it.", figures.tolist()[-1]
             )
+
+
+class ShadowMetrics(Collector):
+    """What a shadow model's tally says; nothing where there is no shadow."""
+
+    def __init__(self) -> None:
+        self.shadow: Callable[[], Shadow | None] = lambda: None
+
+    def collect(self) -> Iterator[Metric]:
+        """Counts of rows by how the two models judged them, the shadow's scores, and its name."""
+        shadow = self.shadow()
+        rows = CounterMetricFamily(
+            "detector_shadow_rows",
+            "Rows by which of the two models alerts: both, one alone, neither.",
+            labels=["agreement"],
+        )
+        kappa = GaugeMetricFamily("detector_shadow_kappa", "Agreement of the two models beyond chance (Cohen).")
+        info = InfoMetricFamily("detector_shadow_model", "The model that scores beside the served one.")
+        scores = HistogramMetricFamily("detector_shadow_score", "Scores of the shadow model.")
+        if shadow is not None:
+            name, tally = shadow.serving.artifact.name, shadow.totals
+            for outcome, count in tally.outcomes.items():
+                rows.add_metric([outcome], count)
+            kappa.add_metric([], tally.kappa)
+            info.add_metric([], {"name": name.name, "version": name.version, "sha256": name.sha256})
+            threshold = shadow.serving.line.calibrated.value
+            scores.add_metric([], _buckets(edges_of(threshold), tally.shadow.counts), tally.shadow.total)
+        yield from (rows, kappa, info, scores)
+
+
+def _buckets(edges: NDArray[np.float64], counts: NDArray[np.int64]) -> list[tuple[str, float]]:
+    """Cumulative counts by upper edge, as the exposition wants them."""
+    names = [*(f"{edge:.9g}" for edge in edges), "+Inf"]
+    return [(name, float(total)) for name, total in zip(names, np.cumsum(counts), strict=True)]
 
 
 class PartitionGauges(Collector):
@@ -145,7 +189,8 @@ class Metrics:
         registry = self.registry = CollectorRegistry()
         self._scores = ScoreHistogram(threshold)
         registry.register(self._scores)
-        registry.register(DriftGauges(drift, features))
+        self._drift = DriftGauges(drift, features)
+        registry.register(self._drift)
         self._rows = Counter("detector_rows", "Rows scored and committed.", registry=registry)
         self._alerts = Counter("detector_alerts", "Alerts published.", registry=registry)
         self._rejects = Counter("detector_rejects", "Messages sent to dead letters.", ["reason"], registry=registry)
@@ -164,12 +209,34 @@ class Metrics:
         )
         self._partitions = PartitionGauges(clock)
         registry.register(self._partitions)
-        info = Info("detector_model", "The model that is served.", registry=registry)
-        info.info({"name": model.name, "version": model.version, "sha256": model.sha256})
+        self._shadow = ShadowMetrics()
+        registry.register(self._shadow)
+        self._refused = Counter(
+            "detector_models_refused", "Successors of the model that could not be served.", registry=registry
+        )
+        self._model = Info("detector_model", "The model that is served.", registry=registry)
+        self._name(model)
         for reason in REASONS:
             self._rejects.labels(reason)
         for outcome in OUTCOMES:
             self._transactions.labels(outcome)
+
+    def _name(self, model: ModelName) -> None:
+        self._model.info({"name": model.name, "version": model.version, "sha256": model.sha256})
+
+    def serve(self, threshold: float, model: ModelName, drift: Drift, features: Sequence[str]) -> None:
+        """Another model from here on: its scores and its drift begin anew."""
+        self._scores.restart(threshold)
+        self._drift.measured = drift, tuple(features)
+        self._name(model)
+
+    def watch_shadow(self, shadow: Callable[[], Shadow | None]) -> None:
+        """Where to find the shadow model when it is asked for."""
+        self._shadow.shadow = shadow
+
+    def model_refused(self) -> None:
+        """A successor could not be served."""
+        self._refused.inc()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

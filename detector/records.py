@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from detector import takeover
 from detector.alerts import Alert, encode
 from detector.kafka import Record
 from detector.rows import Message, Reject
+from detector.takeover import Takeover
 
 OVERHEAD_BYTES = 1024
 """Room for a record's own fields and headers beside its key and value."""
@@ -41,6 +43,11 @@ def dead_letter(reject: Reject, topic: str, limit: int | None = None) -> Record:
         headers.append(("errors.omitted-bytes", str(carried)))
         key, value, own = None, None, []
     return Record(topic, key, value, own + [(name, content.encode("utf-8", "replace")) for name, content in headers])
+
+
+def takeover_record(told: Takeover, topic: str) -> Record:
+    """A model's beginning on a partition, under the partition's key."""
+    return Record(topic, takeover.key(told), *takeover.encode(told))
 
 
 def reject_records(rejects: Iterable[Reject], topic: str, limit: int | None) -> list[Record]:

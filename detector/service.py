@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from detector.alerts import ModelName
 from detector.commits import Commits, Pending
-from detector.detection import Outcome, build_alerts, judge
+from detector.detection import build_alerts, judge
 from detector.drift import Drift
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
@@ -26,12 +27,14 @@ from detector.kafka import (
     topic_limit,
 )
 from detector.metrics import Metrics
+from detector.models import Models
+from detector.outcome import Outcome
 from detector.rebuild import Ranges, rebuild
-from detector.records import alert_records, reject_records
+from detector.records import alert_records, reject_records, takeover_record
 from detector.rows import Batch, Message
-from detector.serving import Serving
-from detector.settings import Settings
+from detector.settings import Settings, wanted
 from detector.statistics import RunningMedianMad
+from detector.takeover import takeovers
 
 log = logging.getLogger("detector")
 
@@ -54,11 +57,12 @@ class Service:
     at: called with the name of each step of a transaction that was done.
     """
 
-    def __init__(self, settings: Settings, serving: Serving, at: Callable[[str], None] = lambda step: None) -> None:
-        self.settings, self.serving, self._at = settings, serving, at
-        artifact = serving.artifact
-        self.drift = Drift(artifact.reference, settings.drift_rows, settings.drift_every)
-        self.metrics = Metrics(serving.line.calibrated.value, artifact.name, self.drift, artifact.schema.features)
+    def __init__(self, settings: Settings, at: Callable[[str], None] = lambda step: None) -> None:
+        self.settings, self._at = settings, at
+        self.models = Models(settings, lambda why: self.metrics.model_refused())
+        self.drift = self._new_drift()
+        self.metrics = Metrics(*self._described())
+        self.metrics.watch_shadow(lambda: self.models.shadow)
         self.windows: dict[int, RunningMedianMad] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
         self._stopping = False
@@ -74,7 +78,8 @@ class Service:
     def _connect(self) -> None:
         s = self.settings
         admin = connect(s.bootstrap_servers, s.kafka, s.connect_seconds)
-        check_topics(admin, [s.input_topic, s.alerts_topic, s.dead_letters_topic])
+        outputs = [s.alerts_topic, s.dead_letters_topic, *wanted(s.models_topic, s.drift_topic)]
+        check_topics(admin, [s.input_topic, *outputs])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
         self.commits = Commits(self._output(), self._committed)
         callbacks = (self._assigned, self._leaving, self._revoked)
@@ -89,10 +94,12 @@ class Service:
 
     def run(self) -> None:
         """Turns until told to stop, or until the end if that is wanted; leaves the group and nothing open."""
+        self.models.start()
         try:
             self._loop(self.input.ends() if self.settings.until_end else None)
             log.info("loop_ended %s", self.metrics.totals())
         finally:
+            self.models.close()
             self.commits.close()
             self.input.close()
             self.endpoint.close()
@@ -107,7 +114,7 @@ class Service:
             try:
                 self._turn()
                 if self._stopping or (ends is not None and self._reached(ends)):
-                    self._commit()
+                    self._flush()
                     return
                 aborts = 0
             except Aborted as aborted:
@@ -126,20 +133,23 @@ class Service:
         s, stage = self.settings, self.metrics.stage
         behind = self.input.waiting() >= s.max_batch
         if not behind:
-            with stage("commit"):
-                self.commits.settle()
+            self._settle()
         linger, wait = (FILLING_SECONDS if behind else s.linger_ms / 1000), (0.0 if self.commits.busy else IDLE_SECONDS)
         with stage("poll"):
             batch = self.input.poll(s.max_batch, linger, wait)
         self._turned = time.monotonic()
-        if batch:
+        if not batch:
+            self._flush()
+        else:
             self._work(batch)
-        if not (behind and batch and self.commits.pending.messages < s.max_transaction):
-            self._commit(beside=behind)
+            if not behind or self.commits.pending.messages >= s.max_transaction:
+                self._commit(beside=behind)
+        if self.models.due:
+            self._exchange()
 
     def _work(self, batch: Batch) -> None:
         """From messages to records, of which nothing is visible yet."""
-        s, stage, serving, pending = self.settings, self.metrics.stage, self.serving, self.commits.pending
+        s, stage, serving, pending = self.settings, self.metrics.stage, self.models.serving, self.commits.pending
         with stage("decode"):
             rows, rejects = serving.decoder.decode(batch)
         with stage("score"):
@@ -151,32 +161,55 @@ class Service:
             alerts = build_alerts(rows, verdicts, serving.model, serving.artifact, _now())
             pending.records += alert_records(alerts, s.alerts_topic)
             pending.records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
-        pending.outcomes.append(Outcome.of(rows, verdicts, rejects))
+            shadow = self.models.shadowed(rows, verdicts)
+        pending.outcomes.append(Outcome.of(rows, verdicts, rejects, shadow))
         pending.messages += len(batch)
 
     def _commit(self, beside: bool = False) -> None:
         """All that is pending becomes visible with its offsets, or nothing; beside: while the loop goes on."""
-        if self.commits.pending.messages or self.input.uncommitted():  # control records move positions too
+        if self.commits.waiting or self.input.uncommitted():  # control records move positions too
             with self.metrics.stage("commit"):
                 self.commits.commit(self.input.checkpoint, beside)
+
+    def _settle(self) -> None:
+        if self.commits.busy:
+            with self.metrics.stage("commit"):
+                self.commits.settle()
+
+    def _flush(self) -> None:
+        """All that was read is committed before anything else is done."""
+        self._settle()
+        self._commit()
 
     def _committed(self, pending: Pending, checkpoint: Checkpoint, when: float) -> None:
         """A transaction became visible."""
         self.input.committed(checkpoint)
         self.metrics.committed(pending.outcomes, when)
+        self.models.committed(outcome.shadow for outcome in pending.outcomes)
         self.metrics.lag(self.input.lags())
 
     def _reached(self, ends: Mapping[int, int]) -> bool:
         """Whether the whole topic was processed, by whichever member; what this one read is committed then."""
         if not self.input.read_to(ends):
             return False
-        self._commit()
-        self.commits.settle()
+        self._flush()
         return self.input.group_reached(ends)
 
-    def _assigned(self, positions: Mapping[int, int]) -> None:
+    def _exchange(self) -> None:
+        """Another model from here on: what the old one scored is committed, and the windows are made anew."""
+        self._flush()
+        if previous := self.models.exchange():
+            self.drift = self._new_drift()
+            self.metrics.serve(*self._described())
+            self._assigned(self.input.positions(), previous)
+
+    def _assigned(self, positions: Mapping[int, int], previous: ModelName | None = None) -> None:
         """Partitions come: their statistics are made from the log before their first row is read."""
-        s, serving = self.settings, self.serving
+        s, serving = self.settings, self.models.serving
+        name = serving.artifact.name
+        for told in takeovers(s.input_topic, s.group, positions, name, serving.line, previous, _now()):
+            if s.models_topic != "none":
+                self.commits.notices["takeover", told.partition] = takeover_record(told, s.models_topic)
         self.windows |= rebuild(
             positions,
             self.input.low,
@@ -185,6 +218,13 @@ class Service:
             serving.model,
             lambda: RunningMedianMad(s.window, s.stride, s.min_rows),
         )
+
+    def _described(self) -> tuple[float, ModelName, Drift, Sequence[str]]:
+        serving = self.models.serving
+        return serving.line.calibrated.value, serving.artifact.name, self.drift, serving.artifact.schema.features
+
+    def _new_drift(self) -> Drift:
+        return Drift(self.models.serving.artifact.reference, self.settings.drift_rows, self.settings.drift_every)
 
     def _read_back(self, ranges: Ranges) -> Iterator[Sequence[Message]]:
         reader = Reader(self.settings.bootstrap_servers, self.settings.kafka)
@@ -198,12 +238,12 @@ class Service:
     def _leaving(self) -> None:
         """Partitions are about to go: what was read of them is committed while this member still has them."""
         if self.commits.busy:
-            self._commit()
-            self.commits.settle()
+            self._flush()
 
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self.windows.pop(partition, None)
+            self.commits.notices.pop(("takeover", partition), None)
         self.metrics.forget(partitions)
 
     def _alive(self, accept: str) -> Answer:

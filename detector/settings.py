@@ -39,7 +39,10 @@ def required(meaning: str) -> Any:
 class Served:
     """Which model a command speaks of. A class of its own, so that it is the first setting that is asked for."""
 
-    model: Path = required("directory of the artifact to serve")
+    model: Path = required("directory of the artifact to serve, a link to one, or a file that holds its path")
+    trusted_key: Path | None = setting(
+        None, "PEM file of Ed25519 public keys: only a model that one of them signed is served"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Scoring(InputSettings, Served):
     """All that decides which rows alert: of the detector, and of who checks it."""
 
     alerts_topic: str = setting("alerts", "topic for alerts")
+    models_topic: str = setting("models", "topic that records from which offset on a model serves; none: nowhere")
     group: str = setting("detector", "consumer group; all members share the input's partitions")
     format: str = setting("json", "format of rows without a `format` header", choices=FORMATS)
     threshold: str = setting(
@@ -97,6 +101,11 @@ class Settings(Scoring):
     delivery: str = setting(
         "exactly_once", "exactly_once: alerts and offsets commit in one transaction", choices=DELIVERIES
     )
+    reload_seconds: float = setting(2.0, "how often a model that was replaced is looked for, s; 0: never", least=0)
+    shadow_model: Path | None = setting(
+        None, "artifact that scores the same rows and publishes nothing: how far it agrees is told by metrics"
+    )
+    drift_topic: str = setting("drift", "topic for changes of the drift state; none: nowhere")
     drift_rows: int = setting(2048, "sampled rows that drift is measured over", least=1)
     drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
     max_batch: int = setting(4096, "most messages that are scored at once", least=1, most=1_000_000)
@@ -119,14 +128,20 @@ class TopicSettings:
     alerts_topic: str = setting("alerts", "topic for alerts")
     dead_letters_topic: str = setting("", "topic for messages that are no rows; default: INPUT_TOPIC.dead-letters")
     labels_topic: str = setting("labels", "topic for labels; none: make none")
+    models_topic: str = setting("models", "topic for which model serves from where on; none: make none")
+    drift_topic: str = setting("drift", "topic for changes of the drift state; none: make none")
     partitions: int = setting(4, "partitions of each topic: the most detectors that can share the input", least=1)
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 
     def names(self) -> list[str]:
         """The topics, in the order of the line."""
         dead = self.dead_letters_topic or dead_letters_of(self.input_topic)
-        labels = [] if self.labels_topic == "none" else [self.labels_topic]
-        return [self.input_topic, self.alerts_topic, dead, *labels]
+        return [
+            self.input_topic,
+            self.alerts_topic,
+            dead,
+            *wanted(self.labels_topic, self.models_topic, self.drift_topic),
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +195,11 @@ def milliseconds(name: str, text: str) -> int:
         raise UsageError(f"setting {name} has value {text!r}, a time like 2026-11-23T00:00:00Z wanted") from None
 
 
+def wanted(*topics: str) -> list[str]:
+    """Those of some topics that are not `none`."""
+    return [topic for topic in topics if topic != "none"]
+
+
 def dead_letters_of(input_topic: str) -> str:
     """The default name of an input topic's dead letters."""
     return f"{input_topic}.dead-letters"
@@ -201,6 +221,8 @@ def default_text(f: Field[Any]) -> str:
     """A setting's default for people."""
     if f.default is MISSING:
         return "" if f.default_factory is not MISSING else "required"
+    if f.default is None:
+        return ""
     return {False: "off"}.get(f.default, str(f.default)) if isinstance(f.default, bool) else str(f.default)
 
 
@@ -295,10 +317,18 @@ def _text(found: Any) -> str:
     return str(found) if not isinstance(found, (bool, dict, list)) else str(_refuse(found))
 
 
-_CONVERTERS: dict[str, Any] = {"str": _text, "Path": Path, "int": _whole, "float": _number, "bool": _boolean}
+_CONVERTERS: dict[str, Any] = {
+    "str": _text,
+    "Path": Path,
+    "Path | None": Path,
+    "int": _whole,
+    "float": _number,
+    "bool": _boolean,
+}
 _WANTED = {
     "str": "text",
     "Path": "a path",
+    "Path | None": "a path",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",

@@ -51,12 +51,20 @@ class Broker:
         return f"{self.prefix}labels"
 
     @property
+    def models(self) -> str:
+        return f"{self.prefix}models"
+
+    @property
+    def drift(self) -> str:
+        return f"{self.prefix}drift"
+
+    @property
     def group(self) -> str:
         return f"{self.prefix}detector"
 
     @property
     def topics(self) -> list[str]:
-        return [self.transactions, self.alerts, self.dead_letters, self.labels]
+        return [self.transactions, self.alerts, self.dead_letters, self.labels, self.models, self.drift]
 
 
 @contextmanager

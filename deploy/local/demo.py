@@ -154,6 +154,8 @@ class Demo:
             "--input-topic": broker.transactions,
             "--alerts-topic": broker.alerts,
             "--dead-letters-topic": broker.dead_letters,
+            "--models-topic": broker.models,
+            "--drift-topic": broker.drift,
             "--group": broker.group,
             "--delivery": broker.delivery,
             "--metrics-port": "0",

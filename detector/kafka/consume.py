@@ -37,7 +37,7 @@ CONSUMER: dict[str, Any] = {
     # The default of 1000 ms is slept each time the local queue has been full: small rows then come ten times slower.
     "fetch.queue.backoff.ms": 5,
     "queued.min.messages": 1_000_000,
-    "queued.max.messages.kbytes": 16_384,  # this bounds the memory
+    "queued.max.messages.kbytes": 8192,  # this bounds the memory
 }
 FIXED: dict[str, Any] = {
     "enable.auto.commit": False,
@@ -182,6 +182,10 @@ class Input:
         """By partition of the whole topic, the end that readers of committed messages can reach now."""
         partitions = range(check_topics(self._admin, [self.topic])[self.topic])
         return {partition: high for partition, (_, high) in bounds(self._admin, self.topic, partitions).items()}
+
+    def positions(self) -> dict[int, int]:
+        """By partition here, the offset of the next message."""
+        return dict(self._positions)
 
     def waiting(self) -> int:
         """Messages known to wait, of all partitions here."""

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from detector.errors import DataRefused
+from detector.exchange import move_in_place
 from detector.table.csv_file import is_number
 from detector.table.examples import encoded, iso, rounded, said, tensorflow
 from detector.table.files import CSV, PARQUET, TFRECORD
@@ -210,17 +211,7 @@ def _move_file(temporary: Path, place: Path) -> None:
 def _move_folder(temporary: Path, place: Path) -> None:
     for part in temporary.iterdir():
         _sync(part)
-    if not place.exists() or not any(place.iterdir()):
-        temporary.replace(place)  # which an empty directory gives way to
-        return
-    older = temporary.with_name(f"{temporary.name}.old")
-    place.replace(older)
-    try:
-        temporary.replace(place)
-    except OSError:
-        older.replace(place)
-        raise
-    shutil.rmtree(older)
+    move_in_place(temporary, place)
 
 
 def _sync(path: Path) -> None:

@@ -253,24 +253,6 @@ def test_replacing_is_one_step(copy: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]
 
 
-def test_a_failing_move_brings_the_old_one_back(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system cannot exchange, and the second of two renames fails, the old artifact returns to its place."""
-    monkeypatch.setattr(artifact, "_exchanged", lambda one, other: False)
-    before, rename, calls = contents(copy), Path.rename, iter([True, False, True])
-
-    def second_fails(self: Path, target: Path) -> Path:
-        if not next(calls):
-            raise OSError(5, "Input/output error")
-        return rename(self, target)
-
-    manifest, files = manifest_of(copy), files_of(copy)
-    monkeypatch.setattr(Path, "rename", second_fails)
-    with pytest.raises(OSError, match="Input/output error"):
-        artifact.write(copy, manifest, files)
-    assert contents(copy) == before
-    assert list(copy.parent.iterdir()) == [copy]
-
-
 def test_replacing(copy: Path) -> None:
     """A new artifact takes an old one's place, and nothing of the old one stays."""
     artifact.write(copy, manifest_of(copy) | {"version": "2"}, files_of(copy))

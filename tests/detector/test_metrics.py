@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.alerts import ModelName
-from detector.detection import Outcome, Segment, Verdicts
+from detector.detection import Segment, Verdicts
 from detector.drift import Drift, Reference
 from detector.metrics import OUTCOMES, STAGES, Metrics, ScoreHistogram
+from detector.outcome import Outcome
 from detector.rows import REASONS
 from detector.statistics import Summary
 from detector.threshold import Threshold

@@ -123,6 +123,24 @@ def test_directories(tmp_path: Path) -> None:
     assert table.read(tmp_path / "x")["a"].tolist() == [8, 9]
 
 
+def test_a_directory_that_cannot_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the last step fails the older directory stands as it was, and the refusal names it."""
+    table.write(pd.DataFrame({"a": [1, 2]}), f"{tmp_path}/x/", 1)
+    before, rename = there(tmp_path), Path.rename
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == "x" and path.name.startswith(".x.") and not path.name.endswith(".old"):
+            raise OSError(errno.ENOSPC, "No space left")
+        return rename(path, target)
+
+    monkeypatch.setattr("detector.exchange._exchanged", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(DataRefused, match=rf"out {tmp_path}/x: No space left"):
+        table.write(pd.DataFrame({"a": [3]}), f"{tmp_path}/x/")
+    assert there(tmp_path) == before
+    assert table.read(tmp_path / "x")["a"].tolist() == [1, 2]
+
+
 def test_directories_of_other_things(tmp_path: Path) -> None:
     """A directory that holds anything that was not written here is refused and left as it is; so is a file."""
     (tmp_path / "x").mkdir()

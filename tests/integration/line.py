@@ -36,9 +36,11 @@ class Topics:
     input: str = field(init=False)
     alerts: str = field(init=False)
     dead: str = field(init=False)
+    models: str = field(init=False)
+    drift: str = field(init=False)
 
     def __post_init__(self) -> None:
-        for each in ("input", "alerts", "dead"):
+        for each in ("input", "alerts", "dead", "models", "drift"):
             object.__setattr__(self, each, f"{self.name}.{each}")
 
     def with_outputs(self, name: str) -> Topics:
@@ -61,6 +63,8 @@ def make_outputs(topics: Topics) -> None:
     """The topics that a detector writes."""
     create_topic(topics.bootstrap, topics.alerts, 1)
     create_topic(topics.bootstrap, topics.dead, 1, max_message_bytes=10 * MEGABYTE)
+    create_topic(topics.bootstrap, topics.models, 1)
+    create_topic(topics.bootstrap, topics.drift, 1)
 
 
 def detector_command(topics: Topics, model: Path, *options: str) -> list[str]:
@@ -68,6 +72,7 @@ def detector_command(topics: Topics, model: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-m", "detector", "run", "--model", str(model), "--bootstrap-servers", topics.bootstrap),
         *("--input-topic", topics.input, "--alerts-topic", topics.alerts, "--dead-letters-topic", topics.dead),
+        *("--models-topic", topics.models, "--drift-topic", topics.drift),
         *("--group", topics.name, "--metrics-port", "0", *options),
     ]
 

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from detector import artifact
 from detector.kafka import Aborted, Checkpoint, Output, Record
 from detector.service import Service
-from detector.serving import Serving
 from detector.settings import Settings
 from tests.integration.conftest import Cards
 from tests.integration.line import Topics, alerts_of, comparable, positions, send, until_end
@@ -51,6 +49,8 @@ def settings(topics: Topics, model: Path) -> Settings:
         input_topic=topics.input,
         alerts_topic=topics.alerts,
         dead_letters_topic=topics.dead,
+        models_topic=topics.models,
+        drift_topic=topics.drift,
         group=topics.name,
         metrics_port=0,
         until_end=True,
@@ -76,8 +76,7 @@ def test_aborts_do_not_show(cards: Cards, topics: Topics, monkeypatch: pytest.Mo
 
     real = Service._output
     monkeypatch.setattr(Service, "_output", flaky)
-    serving = Serving.of(artifact.load(cards.model), "running-mad:6")
-    Service(settings(topics, cards.model), serving).run()
+    Service(settings(topics, cards.model)).run()
     assert made[0].aborts >= 10
     assert comparable(alerts_of(topics)) == comparable(alerts_of(calm)) != {}
     committed, ends = positions(topics)

@@ -1,0 +1,100 @@
+"""What is served, what follows it, and what scores beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from detector import artifact
+from detector.alerts import ModelName
+from detector.artifact import Artifact
+from detector.detection import Verdicts
+from detector.errors import ModelRefused
+from detector.reload import Watch, directory
+from detector.rows import Rows
+from detector.serving import Serving
+from detector.settings import Scoring, Settings
+from detector.shadow import Shadow, Tally
+
+log = logging.getLogger("detector")
+
+
+def load(settings: Scoring, path: Path) -> Artifact:
+    """The artifact at a path, a link or a pointer file, verified as the settings ask."""
+    return artifact.load(directory(path), settings.trusted_key)
+
+
+def ready(settings: Scoring, found: Artifact) -> Serving:
+    """An artifact ready to serve as the settings ask."""
+    return Serving.of(found, settings.threshold, settings.format, settings.max_row_bytes)
+
+
+class Models:
+    """The served model and its shadow; finds, verifies and warms a successor in a thread of its own.
+
+    refused: called with the reason when a successor is none.
+    """
+
+    def __init__(self, settings: Settings, refused: Callable[[str], None]) -> None:
+        self.serving = ready(settings, load(settings, settings.model))
+        self.shadow = _shadow(settings, self.serving)
+        self._watch = Watch(
+            settings.model,
+            0 if settings.until_end else settings.reload_seconds,
+            self.serving,
+            lambda path: load(settings, path),
+            lambda found: ready(settings, found),
+            refused,
+            [settings.trusted_key] if settings.trusted_key else [],
+        )
+
+    def start(self) -> None:
+        """Begins to look for a successor."""
+        self._watch.start()
+
+    def shadowed(self, rows: Rows, verdicts: Verdicts) -> Tally | None:
+        """How the shadow judges rows that were judged; None where there is no shadow."""
+        return self.shadow.score(rows.matrix, verdicts.scores, verdicts.alerting) if self.shadow else None
+
+    def committed(self, tallies: Iterable[Tally | None]) -> None:
+        """Batches became visible: their tallies count."""
+        for tally in tallies:
+            if self.shadow and tally:
+                self.shadow.committed(tally)
+
+    def close(self) -> None:
+        """Ends the looking."""
+        self._watch.close()
+
+    @property
+    def due(self) -> bool:
+        """Whether a successor is ready."""
+        return self._watch.offers
+
+    def exchange(self) -> ModelName | None:
+        """Serves the successor; the name of the model before it, None where there is no successor any more."""
+        successor = self._watch.take()
+        if successor is None:
+            return None
+        previous, self.serving = self.serving.artifact.name, successor
+        name = successor.artifact.name
+        log.info("model_taken_over name=%s version=%s sha256=%s", name.name, name.version, name.sha256[:12])
+        if self.shadow:
+            self.shadow = _beside(self.shadow, successor)
+        return previous
+
+
+def _shadow(settings: Settings, serving: Serving) -> Shadow | None:
+    if settings.shadow_model is None:
+        return None
+    found = load(settings, settings.shadow_model)
+    return Shadow(Serving.of(found, "", settings.format, settings.max_row_bytes), serving)
+
+
+def _beside(shadow: Shadow, successor: Serving) -> Shadow | None:
+    try:
+        return shadow.beside(successor)
+    except ModelRefused as refused:
+        log.error("shadow_ended why=%r", str(refused))
+        return None
