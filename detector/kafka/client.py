@@ -60,6 +60,13 @@ MISSING = {
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
 }
+TELLING = {
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError._RESOLVE,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+}
+"""Errors that say more than that nobody answered."""
 FENCED = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -93,11 +100,21 @@ def told(doing: str) -> Iterator[None]:
 
 
 def connect(bootstrap_servers: str, given: Properties, seconds: float = CONNECT_SECONDS) -> AdminClient:
-    """An admin client whose broker has answered; BrokerUnavailable if it does not within `seconds`."""
+    """An admin client whose broker has answered; BrokerUnavailable, with what stood in the way, if it does not in time.
+
+    seconds: how long it may take.
+    """
+    heard: list[KafkaError] = []
     with told("kafka properties"):
-        admin = AdminClient(common(bootstrap_servers, given))
-    with told(f"bootstrap_servers {bootstrap_servers!r}: no broker answered within {seconds:g} s"):
+        properties: dict[str, Any] = {**common(bootstrap_servers, given), "error_cb": heard.append}
+        admin = AdminClient(properties)
+    try:
         admin.list_topics(timeout=seconds)
+    except KafkaException as error:
+        admin.poll(0)  # hands over what was heard
+        why = next((one for one in heard if one.code() in TELLING), error.args[0])
+        where = f"bootstrap_servers {bootstrap_servers!r}"
+        raise failure(why, f"{where}: no broker answered within {seconds:g} s") from error
     return admin
 
 

@@ -95,6 +95,12 @@ def test_no_broker() -> None:
             connect(address, {}, 0.2)
 
 
+def test_what_stands_in_the_way() -> None:
+    """What the client knows of the reason is told, and not only that nobody answered."""
+    with pytest.raises(BrokerUnavailable, match=r"no broker answered within 1 s: .*Failed to resolve"):
+        connect("no-such-host.invalid:9092", {}, 1)
+
+
 PLACES = [TopicPartition("transactions", 0, 7)]
 
 
