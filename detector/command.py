@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from detector.errors import EXIT_CODES, INTERRUPTED, Failure
@@ -40,3 +40,14 @@ def ended(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def columns(rows: Sequence[Sequence[str]], right: bool = False) -> str:
+    """Rows of cells in columns two spaces apart; right: all but the first are numbers, and end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(_cells(row, widths, right)).rstrip() for row in rows)
+
+
+def _cells(row: Sequence[str], widths: Sequence[int], right: bool) -> list[str]:
+    cells = list(zip(row, widths, strict=True))
+    return [cell.rjust(width) if right and place else cell.ljust(width) for place, (cell, width) in enumerate(cells)]

@@ -9,7 +9,10 @@ class Failure(Exception):
     """Something failed at run time that no retry here can mend."""
 
     code: ClassVar[int] = 1
-    meaning: ClassVar[str] = "something failed at run time: a child process, a row the broker refused, a full disk"
+    meaning: ClassVar[str] = (
+        "something failed at run time: a child process, a row the broker refused, a full disk; "
+        "or an audit found what is not accounted for"
+    )
 
 
 class UsageError(Failure):

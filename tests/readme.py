@@ -15,7 +15,7 @@ from detector.drift import Drift, Reference
 from detector.errors import EXIT_CODES
 from detector.metrics import Metrics
 from detector.rows import REASONS
-from detector.settings import Settings, TopicSettings, default_text, flag
+from detector.settings import AuditSettings, DeadLetterSettings, Settings, TopicSettings, default_text, flag
 from detector.threshold import METHODS
 from replay.settings import Settings as ReplaySettings
 from trainer.recipes import RECIPES
@@ -43,6 +43,8 @@ def _main() -> dict[str, str]:
         "reasons": table(("reason", "meaning"), ((f"`{name}`", meaning) for name, meaning in REASONS.items())),
         "detector-settings": settings_table(Settings),
         "topic-settings": settings_table(TopicSettings),
+        "audit-settings": settings_table(AuditSettings),
+        "dead-letter-settings": settings_table(DeadLetterSettings),
         "replay-settings": settings_table(ReplaySettings),
         "metrics": metrics_table(),
         "exit-codes": table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from detector import settings
-from detector.errors import INTERRUPTED
+from detector.errors import INTERRUPTED, BrokerUnavailable
 from detector.service import Service
 
 ABOUT = "consume, score, alert"
 DETAIL = "Joins the group, scores rows, publishes alerts and dead letters with the offsets they come from."
 SETTINGS = settings.Settings
 log = logging.getLogger("detector")
+
+PATIENCE_SECONDS = 20.0
+"""How long the client may hold up a process that was told to end: it may wait for a broker as long as one is away."""
 
 SWITCH_SECONDS = 0.0005
 """How soon the thread that commits gets its turn beside the loop; Python's 5 ms would be longer than the commit."""
@@ -35,9 +43,39 @@ def run(chosen: settings.Settings) -> int:
         signal.signal(number, stop)
     sys.setswitchinterval(SWITCH_SECONDS)
     _tell(service)
-    service.run()
+    with ended_in_time(service.stop):
+        service.run()
     log.info("stopped")
     return INTERRUPTED if signal.SIGINT in received else 0
+
+
+@contextmanager
+def ended_in_time(stop: Callable[[], None]) -> Iterator[None]:
+    """Sees to it that a process that was told to end does: with code 4 if its client waits for a broker for good.
+
+    A signal's own handler would wait with the thread that the client holds up: this hears of it in another one.
+    """
+    hears, told = socket.socketpair()
+    told.setblocking(False)
+    ended = threading.Event()
+    before = signal.set_wakeup_fd(told.fileno())
+    threading.Thread(target=_insist, args=(hears, stop, ended), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        told.close()
+
+
+def _insist(hears: socket.socket, stop: Callable[[], None], ended: threading.Event) -> None:
+    with hears:
+        if not hears.recv(1):
+            return
+    stop()
+    if not ended.wait(PATIENCE_SECONDS):
+        print("error: told to end, but no broker answers: its rows will be read again", file=sys.stderr, flush=True)
+        os._exit(BrokerUnavailable.code)
 
 
 def _tell(service: Service) -> None:
