@@ -19,6 +19,7 @@ class Toy:
 
     text: str = setting("none", "some text, 100 %")
     path: Path = setting(Path("here"), "a path")
+    perhaps: Path | None = setting(None, "a path or none")
     whole: int = setting(1, "a whole number", least=0)
     number: float = setting(1.5, "a number", least=-1.0)
     truth: bool = setting(False, "yes or no")
@@ -37,6 +38,7 @@ class Demanding:
 SAID: dict[str, list[tuple[Any, Any]]] = {
     "text": [('"file"', "file"), ("environment", "environment"), ("flag", "flag")],
     "path": [('"a/file"', Path("a/file")), ("/e", Path("/e")), ("f", Path("f"))],
+    "perhaps": [('"a/file"', Path("a/file")), ("/e", Path("/e")), ("f", Path("f"))],
     "whole": [("7", 7), ("8", 8), ("0", 0)],
     "number": [("0.25", 0.25), ("-1e-3", -0.001), ("3", 3.0)],
     "truth": [("true", True), ("no", False), (True, True)],
@@ -215,7 +217,8 @@ def test_defaults_of_the_detector() -> None:
     assert chosen.dead_letters_topic == "transactions.dead-letters"
     assert detector_settings(input_topic="rows").dead_letters_topic == "rows.dead-letters"
     assert detector_settings(dead_letters_topic="bin").dead_letters_topic == "bin"
-    said = [f for f in fields(Settings) if f.default not in (MISSING, "") and f.type not in ("bool", "dict[str, str]")]
+    unsaid = (MISSING, None, "")
+    said = [f for f in fields(Settings) if f.default not in unsaid and f.type not in ("bool", "dict[str, str]")]
     assert detector_settings(**{f.name: str(f.default) for f in said}) == chosen
 
 
@@ -225,7 +228,7 @@ def test_defaults_of_the_detector() -> None:
         ({"threshold": "often"}, "threshold 'often' is none of"),
         ({"window": "100"}, r"min_rows has value 256, at most window \(100\) wanted"),
         ({"max_batch": "0"}, "--max-batch has value '0', at least 1 wanted"),
-        ({"format": "xml"}, "--format has value 'xml', one of json, packed wanted"),
+        ({"format": "xml"}, "--format has value 'xml', one of json, packed, avro wanted"),
         ({"delivery": "twice"}, "one of exactly_once, at_least_once wanted"),
     ],
 )
@@ -242,9 +245,11 @@ def test_min_rows_of_the_window() -> None:
 
 
 def test_topics_of_the_line() -> None:
-    """The topics to make are those that the detector takes by the same settings, and the labels unless unwanted."""
+    """The topics to make are those that the detector takes by the same settings, and the labels; none is left out."""
     chosen = load(TopicSettings, {"bootstrap_servers": "b:1"}, "DETECTOR_", {})
     run = detector_settings()
-    assert chosen.names() == [run.input_topic, run.alerts_topic, run.dead_letters_topic, "labels"]
-    given = {"bootstrap_servers": "b:1", "input_topic": "rows", "labels_topic": "none"}
+    others = [run.models_topic, run.drift_topic]
+    assert chosen.names() == [run.input_topic, run.alerts_topic, run.dead_letters_topic, "labels", *others]
+    unwanted = dict.fromkeys(("labels_topic", "models_topic", "drift_topic"), "none")
+    given = {"bootstrap_servers": "b:1", "input_topic": "rows", **unwanted}
     assert load(TopicSettings, given, "DETECTOR_", {}).names() == ["rows", "alerts", "rows.dead-letters"]
