@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +26,15 @@ CONNECT_SECONDS = 10.0
 LIMIT_SECONDS = 2.0
 """How long it may take over a topic's configuration: the embedded broker never tells, and is waited for in vain."""
 
+TOLD_SECONDS = 10.0
+"""How long it is not told again that no broker answers."""
+
 log = logging.getLogger("detector.kafka")
+UNHEARD = logging.getLogger("detector.kafka.unheard")
+"""Where the client's own lines go: what matters reaches us by error_cb and exceptions, as one line."""
+UNHEARD.addHandler(logging.NullHandler())
+UNHEARD.propagate = False
+
 Properties = Mapping[str, str | int | float | bool]
 
 OURS = {
@@ -72,6 +82,7 @@ FENCED = {
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.INVALID_TXN_STATE,  # the transaction timed out, and the coordinator ended it
 }
 MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
 
@@ -126,18 +137,34 @@ def common(bootstrap_servers: str, given: Properties) -> dict[str, Any]:
         if name in CALLS or name.endswith("_cb"):
             raise UsageError(f"kafka property {name!r} is a function of a program; text cannot be one")
     debugging = log.isEnabledFor(logging.DEBUG)
+    silence: dict[str, Any] = {} if debugging else {"logger": UNHEARD}
     return {
         "bootstrap.servers": bootstrap_servers,
         "client.id": "streaming-fraud-detector",
-        "log_level": 7 if debugging else 0,  # what matters reaches us by error_cb and exceptions, as one line
+        "log_level": 7 if debugging else 0,
+        **silence,
         "error_cb": _on_error,
+        # librdkafka 2.16 forgets all brokers when none answers, and a transaction under way can then hang for good.
+        "metadata.recovery.strategy": "none",
+        "reconnect.backoff.max.ms": 1000,  # by default a cut of a second may take ten to be over
         **given,
     }
 
 
-def _on_error(error: KafkaError) -> None:
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+class Trouble:
+    """An `error_cb` that tells once, for all clients of the process, that no broker answers."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._told = clock, -math.inf
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or self._clock() < self._told + TOLD_SECONDS:
+            return
+        self._told = self._clock()
         log.warning("broker_unavailable detail=%r doing=%r", error.str(), "waiting for it to come back")
+
+
+_on_error = Trouble()
 
 
 def check_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:

@@ -27,9 +27,10 @@ ANSWER_SECONDS = 60.0
 ASK_SECONDS = 0.5
 """How often a member that is done asks whether the others are."""
 
+COOPERATIVE = "cooperative-sticky"
 CONSUMER: dict[str, Any] = {
     "auto.offset.reset": "earliest",
-    "partition.assignment.strategy": "cooperative-sticky",  # who stays keeps its partitions, and their windows
+    "partition.assignment.strategy": COOPERATIVE,  # who stays keeps its partitions, and their windows
     # Offsets are asked for again while the group's transaction is open; the default pauses grow to a second.
     "retry.backoff.ms": 2,
     "retry.backoff.max.ms": 20,
@@ -45,6 +46,9 @@ FIXED: dict[str, Any] = {
     "enable.partition.eof": True,
     "isolation.level": "read_committed",
 }
+
+COORDINATORS = ("partition.assignment.strategy", "session.timeout.ms")
+"""What the broker decides in the newer protocol (KIP-848): beside it the client refuses them."""
 
 Positions = Mapping[int, int]
 """By partition, the offset of the next message."""
@@ -62,6 +66,14 @@ class Checkpoint:
     places: list[TopicPartition]
     generation: Any
     commit: Callable[[list[TopicPartition]], None]
+
+
+def consumer_properties(bootstrap_servers: str, given: Properties, group: str) -> dict[str, Any]:
+    """Ours, what the person gave, and what the promises stand on."""
+    properties = {**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": group}
+    if str(given.get("group.protocol", "classic")).lower() == "consumer":
+        properties = {name: value for name, value in properties.items() if name in given or name not in COORDINATORS}
+    return properties
 
 
 class Input:
@@ -91,9 +103,8 @@ class Input:
         self._positions: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._asked = 0.0
-        properties = {**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": group}
-        eager = properties["partition.assignment.strategy"] != "cooperative-sticky"
-        self._eager = eager and properties.get("group.protocol") != "consumer"
+        properties = consumer_properties(bootstrap_servers, given, group)
+        self._eager = properties.get("partition.assignment.strategy", COOPERATIVE) != COOPERATIVE
         self._from_end = properties["auto.offset.reset"] in ("latest", "end", "largest")
         with told("consumer"):
             self._consumer = Consumer(properties)
@@ -278,8 +289,7 @@ class Reader:
 
     def __init__(self, bootstrap_servers: str, given: Properties) -> None:
         # A fetch that waits at the end of a partition holds up the next one, of another range.
-        reading = {**CONSUMER, "fetch.wait.max.ms": 10, **common(bootstrap_servers, given), **FIXED}
-        self._consumer = Consumer({**reading, "group.id": "unused"})
+        self._consumer = Consumer(consumer_properties(bootstrap_servers, {"fetch.wait.max.ms": 10, **given}, "unused"))
 
     def follow(self, topics: Sequence[str]) -> None:
         """Begins at the start of every partition of the topics."""
@@ -332,7 +342,7 @@ class Progress:
     """What a group has committed, seen from outside."""
 
     def __init__(self, bootstrap_servers: str, given: Properties, group: str) -> None:
-        self._consumer = Consumer({**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": group})
+        self._consumer = Consumer(consumer_properties(bootstrap_servers, given, group))
 
     def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """By partition, the group's committed offset; partitions without one are left out."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -30,6 +30,9 @@ DELIVERY: dict[str, Any] = {"message.timeout.ms": 60_000}
 """Outside transactions: after so long a broker that is away is noticed, and the batch is read again."""
 
 RETRY_SECONDS = 0.05
+
+CALL_SECONDS = 5.0
+"""How long a step of a transaction waits for a broker, before it is seen whether the process was told to end."""
 
 PERMANENT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
@@ -135,9 +138,10 @@ class ExactlyOnce:
             for record in records:
                 produce(producer, record)
             self._at("produced")
-            self._retried(lambda: producer.send_offsets_to_transaction(checkpoint.places, checkpoint.generation))
+            places, generation = checkpoint.places, checkpoint.generation
+            self._retried(lambda: producer.send_offsets_to_transaction(places, generation, CALL_SECONDS))
             self._at("offsets_added")
-            self._retried(producer.commit_transaction)
+            self._retried(lambda: producer.commit_transaction(CALL_SECONDS))
             self._at("committed")
         except KafkaException as error:
             self._abort(error.args[0])
@@ -148,7 +152,7 @@ class ExactlyOnce:
         It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
         the transaction open; it times out, and its rows are read again by the next member.
         """
-        while True:
+        for turn in count():
             try:
                 call()
                 return
@@ -157,16 +161,16 @@ class ExactlyOnce:
                     raise
                 if self._stopping():
                     raise failure(error.args[0], "transaction left open, its rows will be read again") from error
-                log.warning(
-                    "transaction_retried error=%s doing=%r", error.args[0].name(), "waiting for a broker that answers"
-                )
-                threading.Event().wait(RETRY_SECONDS)
+                if turn == 0:
+                    name = error.args[0].name()
+                    log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
+                self._producer.poll(RETRY_SECONDS)
 
     def _abort(self, error: KafkaError) -> NoReturn:
         if error.code() in FENCED or error.fatal():
             raise failure(error, "transaction")
         with told("aborting the transaction"):
-            self._retried(self._producer.abort_transaction)
+            self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
         if permanent := next((one for one in self._failed.take() if one.code() in PERMANENT), None):
             raise failure(permanent, "publishing")
         raise Aborted(f"{error.str()} ({error.name()})")
