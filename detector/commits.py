@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from detector.kafka import Checkpoint, Output, Record
+from detector.kafka import Aborted, Checkpoint, Output, Record
 from detector.outcome import Outcome
 
 
@@ -87,12 +88,13 @@ class Commits:
         self._tell(pending, checkpoint, when)
 
     def drop(self) -> None:
-        """Forgets what is pending: it will be read again."""
+        """Forgets what is pending: it will be read again, from where the transaction on its way leaves the offsets."""
         self.pending = Pending()
+        with suppress(Aborted):
+            self.settle()
 
     def close(self) -> None:
         """Waits for what is on its way, whatever becomes of it, and ends."""
         self._beside.shutdown()
-        self._flight = None
-        self.drop()
+        self.pending, self._flight = Pending(), None
         self._output.close()

@@ -12,7 +12,8 @@ from detector.artifact import Artifact
 from detector.detection import Verdicts
 from detector.errors import ModelRefused
 from detector.reload import Watch, directory
-from detector.rows import Rows
+from detector.rows import Decoder, Registry, Rows
+from detector.schema import Schema
 from detector.serving import Serving
 from detector.settings import Scoring, Settings
 from detector.shadow import Shadow, Tally
@@ -25,9 +26,24 @@ def load(settings: Scoring, path: Path) -> Artifact:
     return artifact.load(directory(path), settings.trusted_key)
 
 
-def ready(settings: Scoring, found: Artifact) -> Serving:
+def registry(settings: Scoring) -> Registry | None:
+    """The schema registry, which has answered; None where none is configured."""
+    if not settings.schema_registry:
+        return None
+    from detector.kafka import registry  # imported only now: its client takes time and memory
+
+    found = registry.Registry(settings.schema_registry, settings.registry)
+    found.check()
+    return found
+
+
+def ready(settings: Scoring, found: Artifact, schemas: Registry | None) -> Serving:
     """An artifact ready to serve as the settings ask."""
-    return Serving.of(found, settings.threshold, settings.format, settings.max_row_bytes)
+    return Serving.of(found, settings.threshold, _decoder(settings, schemas))
+
+
+def _decoder(s: Scoring, schemas: Registry | None) -> Callable[[Schema], Decoder]:
+    return lambda schema: Decoder(schema, s.format, s.max_row_bytes, s.field, schemas, s.time_field)
 
 
 class Models:
@@ -37,14 +53,15 @@ class Models:
     """
 
     def __init__(self, settings: Settings, refused: Callable[[str], None]) -> None:
-        self.serving = ready(settings, load(settings, settings.model))
-        self.shadow = _shadow(settings, self.serving)
+        schemas = registry(settings)
+        self.serving = ready(settings, load(settings, settings.model), schemas)
+        self.shadow = _shadow(settings, schemas, self.serving)
         self._watch = Watch(
             settings.model,
             0 if settings.until_end else settings.reload_seconds,
             self.serving,
             lambda path: load(settings, path),
-            lambda found: ready(settings, found),
+            lambda found: ready(settings, found, schemas),
             refused,
             [settings.trusted_key] if settings.trusted_key else [],
         )
@@ -85,11 +102,11 @@ class Models:
         return previous
 
 
-def _shadow(settings: Settings, serving: Serving) -> Shadow | None:
+def _shadow(settings: Settings, schemas: Registry | None, serving: Serving) -> Shadow | None:
     if settings.shadow_model is None:
         return None
     found = load(settings, settings.shadow_model)
-    return Shadow(Serving.of(found, "", settings.format, settings.max_row_bytes), serving)
+    return Shadow(Serving.of(found, decoder=_decoder(settings, schemas)), serving)
 
 
 def _beside(shadow: Shadow, successor: Serving) -> Shadow | None:

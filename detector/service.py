@@ -13,6 +13,7 @@ from detector.alerts import ModelName
 from detector.commits import Commits, Pending
 from detector.detection import build_alerts, judge
 from detector.drift import Drift
+from detector.errors import RegistryUnavailable
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
     Aborted,
@@ -109,21 +110,25 @@ class Service:
         self._stopping = True
 
     def _loop(self, ends: Mapping[int, int] | None) -> None:
-        aborts = 0
+        failed = 0
         while True:
             try:
+                if failed:
+                    self.input.rewind()
                 self._turn()
                 if self._stopping or (ends is not None and self._reached(ends)):
                     self._flush()
                     return
-                aborts = 0
-            except Aborted as aborted:
-                aborts += 1
-                log.warning("batch_aborted why=%r in_a_row=%d doing=%r", str(aborted), aborts, "reading it again")
-                self.metrics.aborted()
+                failed = 0
+            except (Aborted, RegistryUnavailable) as failure:
+                failed += 1
+                log.warning("batch_failed why=%r in_a_row=%d doing=%r", str(failure), failed, "reading it again")
+                if isinstance(failure, Aborted):
+                    self.metrics.aborted()
                 self.commits.drop()
-                threading.Event().wait(min(0.05 * 2**aborts, MOST_BACKOFF_SECONDS))
-                self.input.rewind()
+                threading.Event().wait(min(0.05 * 2**failed, MOST_BACKOFF_SECONDS))
+                if self._stopping:
+                    return
 
     def _turn(self) -> None:
         """One batch, in a transaction of its own that is visible at once.

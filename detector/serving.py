@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from detector.artifact import Artifact
 from detector.errors import ModelRefused, UsageError
 from detector.model import Model
 from detector.rows import Decoder
+from detector.schema import Schema
 from detector.threshold import Line
 
 
@@ -21,20 +23,19 @@ class Serving:
     decoder: Decoder
 
     @classmethod
-    def of(
-        cls, artifact: Artifact, threshold: str = "", default_format: str = "json", max_row_bytes: int = 1 << 20
-    ) -> Serving:
+    def of(cls, artifact: Artifact, threshold: str = "", decoder: Callable[[Schema], Decoder] = Decoder) -> Serving:
         """Builds and warms the network; ModelRefused where it cannot be served, UsageError where no line is found.
 
-        threshold: a method that overrides the artifact's own, or empty.
+        threshold: a method that overrides the artifact's own, or empty. decoder: makes the decoder of a schema's rows,
+        or says by ValueError why it cannot.
         """
         try:
-            line = artifact.line(threshold)
+            line, rows = artifact.line(threshold), decoder(artifact.schema)
         except ValueError as error:
             raise UsageError(str(error)) from error
         model = artifact.model()
         model.warm()
-        return cls(artifact, model, line, Decoder(artifact.schema, default_format, max_row_bytes))
+        return cls(artifact, model, line, rows)
 
     @property
     def seal(self) -> str:

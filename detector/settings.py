@@ -76,6 +76,14 @@ class Scoring(InputSettings, Served):
     window: int = setting(4096, "scores in a partition's running median and MAD", least=1)
     stride: int = setting(1024, "offsets after which they are taken anew", least=1)
     min_rows: int = setting(256, "scores below which the calibrated threshold holds", least=1)
+    field: dict[str, str] = setting(
+        {}, "where a feature stands in a nested row, FEATURE=PATH such as V1=payload.v1; may be repeated"
+    )
+    time_field: str = setting(
+        "", "field with the event time, PATH or PATH:s, :ms, :us, :ns; default: the message's timestamp"
+    )
+    schema_registry: str = setting("", "address of the Schema Registry, for Avro rows")
+    registry: dict[str, str] = setting({}, "any property of its client, KEY=VALUE; may be repeated")
     max_row_bytes: int = setting(1 << 20, "longest value that is taken for a row, bytes", least=1)
 
     def __post_init__(self) -> None:
@@ -338,11 +346,14 @@ _WANTED = {
 def _properties(
     f: Field[Any], file: Mapping[str, Any], environment: Mapping[str, str], flags: Mapping[str, Any], prefix: str
 ) -> dict[str, str]:
-    """librdkafka properties: a TOML table; DETECTOR_KAFKA_SASL_PASSWORD for sasl.password; --kafka KEY=VALUE."""
-    found = {key: _property_text(value) for key, value in _flat(file.get(f.name, {}))}
+    """Pairs: a TOML table; DETECTOR_KAFKA_SASL_PASSWORD for sasl.password; --kafka KEY=VALUE.
+
+    Names of features keep their letters: DETECTOR_FIELD_V1 is V1.
+    """
+    found = {key: _property_text(value) for key, value in _flat(file.get(f.name, {}), f.name)}
     start = f"{prefix}{f.name.upper()}_"
     found |= {
-        name.removeprefix(start).lower().replace("_", "."): value
+        _property_name(f, name.removeprefix(start)): value
         for name, value in environment.items()
         if name.startswith(start)
     }
@@ -354,13 +365,17 @@ def _properties(
     return found
 
 
-def _flat(table: Any, before: str = "") -> list[tuple[str, Any]]:
+def _property_name(f: Field[Any], name: str) -> str:
+    return name if f.name == "field" else name.lower().replace("_", ".")
+
+
+def _flat(table: Any, name: str, before: str = "") -> list[tuple[str, Any]]:
     """`[kafka] sasl.password = "x"` is a nested table in TOML; librdkafka's names are flat."""
     if not isinstance(table, dict):
-        raise UsageError("config: kafka has a value that is no table of properties")
+        raise UsageError(f"config: {name} has a value that is no table of properties")
     pairs: list[tuple[str, Any]] = []
     for key, value in table.items():
-        pairs += _flat(value, f"{before}{key}.") if isinstance(value, dict) else [(before + key, value)]
+        pairs += _flat(value, name, f"{before}{key}.") if isinstance(value, dict) else [(before + key, value)]
     return pairs
 
 

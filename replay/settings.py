@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detector.errors import UsageError
-from detector.rows import FORMATS
 from detector.settings import required, setting
 from replay import pace
 
 PREFIX = "REPLAY_"
 NONE = "none"
 NOW, ORIGINAL = "now", "original"
+FORMATS = ("json", "packed")
+"""Formats that rows are sent in; the detector reads Avro, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

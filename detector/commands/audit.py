@@ -71,7 +71,7 @@ class Report:
 
 def run(chosen: AuditSettings) -> int:
     """Prints what it found; Failure where something is not accounted for."""
-    serving = models.ready(chosen, models.load(chosen, chosen.model))
+    serving = models.ready(chosen, models.load(chosen, chosen.model), models.registry(chosen))
     report = audited(chosen, serving)
     print(as_json(report) if chosen.json else as_text(report))
     found = total(report.accounts)

@@ -84,6 +84,8 @@ FENCED = {
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError.INVALID_TXN_STATE,  # the transaction timed out, and the coordinator ended it
 }
+FENCED_BY = "another process of this instance took over, or no broker answered for longer than transaction.timeout.ms"
+
 MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
 
 
@@ -96,7 +98,8 @@ def failure(error: KafkaError, doing: str) -> Failure:
         (MISUSED, UsageError),
     ]
     kind = next((kind for codes, kind in kinds if error.code() in codes), Failure)
-    return kind(f"{doing}: {error.str()} ({error.name()})")
+    why = f"; {FENCED_BY}" if kind is Fenced else ""
+    return kind(f"{doing}: {error.str()} ({error.name()}){why}")
 
 
 @contextmanager

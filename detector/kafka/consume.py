@@ -242,13 +242,13 @@ class Input:
         self._positions |= starts
         self._committed |= starts
         self._assigned(starts)
+        self.joined = True
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = self._starts([one.partition for one in partitions])
         self._enter(starts)
         assignment = [TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()]
         (consumer.assign if self._eager else consumer.incremental_assign)(assignment)
-        self.joined = True
         log.info("partitions_assigned partitions=%s", sorted(starts))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -1,5 +1,6 @@
 """Messages to rows and back, by format. Bad input is data: it becomes a Reject."""
 
+from detector.rows.avro import Registry, Written
 from detector.rows.decoder import FORMATS, Decoder, Rows
 from detector.rows.json_rows import encode_json
 from detector.rows.messages import (
@@ -32,8 +33,10 @@ __all__ = [
     "Message",
     "Parts",
     "Refusal",
+    "Registry",
     "Reject",
     "Rows",
+    "Written",
     "encode_json",
     "encode_packed",
     "header",

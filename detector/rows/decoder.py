@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.rows.json_rows import JsonRows
+from detector.rows.avro import AvroRows, Registry
+from detector.rows.event_time import EventTimes, TimeField
+from detector.rows.json_rows import JsonRows, json_field
 from detector.rows.messages import (
     FORMAT_HEADER,
     MAX_NAME_BYTES,
+    ROW_ID_HEADER,
     UNREADABLE,
     Batch,
     Headless,
@@ -23,22 +26,27 @@ from detector.rows.messages import (
     long_row_id,
 )
 from detector.rows.packed import PackedRows
+from detector.rows.paths import Layout
 from detector.rows.refusals import Refusal, Reject
 from detector.rows.values import Reader
 from detector.schema import Schema
 
-FORMATS = ("json", "packed")
+FORMATS = ("json", "packed", "avro")
+
+NO_REGISTRY = "format 'avro' needs a schema registry, and none is configured"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Decoded rows of one batch, in the order in which they were read.
 
-    matrix: float32 (n, d). batch: their messages, for the few whose key and headers are wanted.
+    matrix: float32 (n, d). batch: their messages, for the few whose key and headers are wanted. clock: what finds
+    their event times; None where those are their messages' timestamps.
     """
 
     matrix: NDArray[np.float32]
     batch: Batch
+    clock: EventTimes | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -65,8 +73,9 @@ class Rows:
 
     def times(self, places: Sequence[int] | NDArray[np.intp]) -> NDArray[np.int64]:
         """Event times (k,) of the rows at these places, ms since 1970 UTC."""
-        asked = np.asarray(places, np.intp).tolist()
-        return np.array([self.messages[i].timestamp()[1] for i in asked], np.int64)
+        asked = [self.messages[i] for i in np.asarray(places, np.intp).tolist()]
+        found = [message.timestamp()[1] if self.clock is None else self.clock.of(message) for message in asked]
+        return np.array(found, np.int64)
 
 
 class Decoder:
@@ -76,47 +85,81 @@ class Decoder:
     one costs its neighbours nothing but time.
     """
 
-    def __init__(self, schema: Schema, default_format: str = "json", max_row_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        default_format: str = "json",
+        max_row_bytes: int = 1 << 20,
+        fields: Mapping[str, str] | None = None,
+        registry: Registry | None = None,
+        time_field: str = "",
+    ) -> None:
+        """ValueError where a format, a path or the time field is none.
+
+        fields: by feature, the path under which it is found, `payload.v1`, where that is not its name. registry: what
+        gives the schemas of Avro. time_field: `NAME[:unit]`, the field of a row's event time; empty for its message's.
+        """
         if default_format not in FORMATS:
             raise ValueError(f"format {default_format!r} is none of {', '.join(FORMATS)}")
+        if default_format == "avro" and registry is None:
+            raise ValueError(NO_REGISTRY)
         self.schema = schema
         self.width = len(schema.features)
         self.default_format = default_format
         self.max_row_bytes = max_row_bytes
-        self._readers: dict[str, Reader] = {"json": JsonRows(schema), "packed": PackedRows(self.width)}
+        layout = Layout.of(schema, fields)
+        json, avro = JsonRows(layout), AvroRows(layout, registry) if registry else None
+        self._readers: dict[str, Reader] = {"json": json, "packed": PackedRows(self.width)}
+        if avro:
+            self._readers["avro"] = avro
+        self._clock: EventTimes | None = None
+        if time_field:
+            time = TimeField.parse(time_field)
+            lookups = {"json": json_field(time.path)} | ({"avro": avro.field(time.path)} if avro else {})
+            self._clock = EventTimes(time, lookups, default_format)
         self._must = np.array([name not in schema.optional for name in schema.features])
         largest = [schema.largest(name) for name in schema.features]
         self._stepped = np.flatnonzero([one is not None for one in largest])
         self._largest = np.array([one for one in largest if one is not None], np.float32)
+        self._infinite = [
+            Refusal("not_finite", f"feature {name!r} is NaN, infinite or beyond float32") for name in schema.features
+        ]
 
     def decode(self, messages: Sequence[Message] | Batch) -> tuple[Rows, list[Reject]]:
         """Rows and rejects of a batch; together they are all its messages."""
         batch = messages if isinstance(messages, Batch) else Batch.of(messages)
         values = [message.value() for message in batch.messages]
         headers = headers_of(batch.messages)
-        matrix = self._whole(values, headers, batch.messages)
-        if matrix is not None:
-            return Rows(matrix, batch), []
-        return self._each(values, headers, batch)
+        common = self._common(values, headers, batch.messages)
+        matrix = self._readers[common].whole(values) if common else None
+        if matrix is None:
+            return self._each(values, headers, batch, common)
+        refused: dict[int, Refusal] = {}
+        well = self._well(matrix, np.arange(len(batch)), refused)
+        if not refused:
+            return Rows(matrix, batch, self._clock), []
+        return Rows(matrix[well], batch.take(np.flatnonzero(well)), self._clock), _rejects(refused, headers, batch)
 
-    def _whole(self, values: list[Any], headers: list[Any], messages: Sequence[Message]) -> NDArray[np.float32] | None:
-        """The matrix of a batch of one format of which every message is a row, or None."""
+    def _common(self, values: list[Any], headers: list[Any], messages: Sequence[Message]) -> str | None:
+        """The format of all messages of a batch; None where there are several, or one is no row whatever it says."""
         if not all(values) or max(map(len, values), default=0) > self.max_row_bytes:
             return None
         keys = filter(None, [message.key() for message in messages])
         if max(map(len, keys), default=0) > MAX_NAME_BYTES:
             return None
-        if any(headers):
-            if any(found is UNREADABLE or long_row_id(found) for found in headers):
-                return None
-            formats = {self._format(found) for found in headers}
-        else:
-            formats = {self.default_format}
-        reader = self._readers.get(formats.pop()) if len(formats) == 1 else None
-        matrix = reader.whole(values) if reader else None
-        if matrix is None or self._not_finite(matrix) is not None or self._astray(matrix) is not None:
-            return None
-        return matrix
+        if not any(headers):
+            return self.default_format
+        formats: set[bytes | None] = set()
+        for found in headers:
+            format_ = None
+            for name, value in found or ():
+                if name == FORMAT_HEADER:
+                    format_ = value
+                elif not name or (name == ROW_ID_HEADER and len(value or b"") > MAX_NAME_BYTES):
+                    return None  # the name that UNREADABLE has, and perhaps another
+            formats.add(format_)
+        names = {self._format([(FORMAT_HEADER, one)]) for one in formats}
+        return next(iter(names)) if len(names) == 1 and names <= self._readers.keys() else None
 
     def _format(self, headers: Any) -> str:
         """A message's format, by its header or the default."""
@@ -138,22 +181,31 @@ class Decoder:
         wrong = (part < 0) | (part > self._largest) | (part != np.floor(part)) & ~np.isnan(part)
         return wrong if wrong.any() else None
 
-    def _each(self, values: list[Any], headers: list[Any], batch: Batch) -> tuple[Rows, list[Reject]]:
-        """Rows and rejects of a batch in which anything may be."""
+    def _each(
+        self, values: list[Any], headers: list[Any], batch: Batch, common: str | None
+    ) -> tuple[Rows, list[Reject]]:
+        """Rows and rejects of a batch in which anything may be; common: the format of all, if they have one."""
         refused: dict[int, Refusal] = {}
+        of_format: dict[str, Sequence[int]] = {}
+        if common:
+            of_format[common] = range(len(values))
+        else:
+            of_format = self._sorted(values, headers, batch.messages, refused)
+        matrix, kept = self._read(values, of_format, refused)
+        return Rows(matrix, batch.take(kept), self._clock), _rejects(refused, headers, batch)
+
+    def _sorted(
+        self, values: list[Any], headers: list[Any], messages: Sequence[Message], refused: dict[int, Refusal]
+    ) -> dict[str, Sequence[int]]:
+        """By format, the places of messages that may be rows; adds the others to `refused`."""
         of_format: dict[str, list[int]] = {}
-        for place, (message, value, found) in enumerate(zip(batch.messages, values, headers, strict=True)):
+        for place, (message, value, found) in enumerate(zip(messages, values, headers, strict=True)):
             refusal = self._unfit(message, value, found)
             if refusal:
                 refused[place] = refusal
             else:
                 of_format.setdefault(self._format(found), []).append(place)
-        matrix, kept = self._read(values, of_format, refused)
-        rejects = [
-            Reject(_safe(batch.messages[place], headers[place]), why.reason, why.detail)
-            for place, why in sorted(refused.items())
-        ]
-        return Rows(matrix, batch.take(kept)), rejects
+        return dict(of_format)
 
     def _unfit(self, message: Message, value: Any, headers: Any) -> Refusal | None:
         """Why a message is no row, whatever its value says."""
@@ -166,11 +218,12 @@ class Decoder:
         if len(message.key() or b"") > MAX_NAME_BYTES or long_row_id(headers):
             return Refusal("too_large", f"key or row-id longer than {MAX_NAME_BYTES} bytes")
         if (name := self._format(headers)) not in self._readers:
-            return Refusal("unknown_format", f"format {name[:40]!r} is none of {', '.join(FORMATS)}")
+            told = NO_REGISTRY if name in FORMATS else f"format {name[:40]!r} is none of {', '.join(FORMATS)}"
+            return Refusal("unknown_format", told)
         return None
 
     def _read(
-        self, values: list[Any], of_format: dict[str, list[int]], refused: dict[int, Refusal]
+        self, values: list[Any], of_format: Mapping[str, Sequence[int]], refused: dict[int, Refusal]
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """The rows in the batch's order, and their places; adds what is none to `refused`."""
         matrices, kept = [np.empty((0, self.width), np.float32)], [np.empty(0, np.intp)]
@@ -190,10 +243,12 @@ class Decoder:
         """Which rows (n,) hold what they may; adds the others, by their places `at`, to `refused`."""
         well = np.ones(len(matrix), np.bool_)
         if (wrong := self._not_finite(matrix)) is not None:
-            for row in np.flatnonzero(wrong.any(1)).tolist():
-                name = self.schema.features[int(np.argmax(wrong[row]))]
-                refused[int(at[row])] = Refusal("not_finite", f"feature {name!r} is NaN, infinite or beyond float32")
-                well[row] = False
+            rows = np.flatnonzero(wrong.any(1))
+            first = np.argmax(wrong[rows], axis=1)
+            refused |= {
+                place: self._infinite[one] for place, one in zip(at[rows].tolist(), first.tolist(), strict=True)
+            }
+            well[rows] = False
         if (wrong := self._astray(matrix)) is not None:
             for row in np.flatnonzero(wrong.any(1) & well).tolist():
                 place = int(self._stepped[np.argmax(wrong[row])])
@@ -207,6 +262,15 @@ class Decoder:
             return Refusal("not_a_number", f"feature {name!r} is {number:g}, a boolean wanted")
         most = self.schema.largest(name)
         return Refusal("not_a_category", f"feature {name!r} is {number:g}, a position from 0 to {most} wanted")
+
+
+def _rejects(refused: dict[int, Refusal], headers: list[Any], batch: Batch) -> list[Reject]:
+    """The rejects, in the batch's order."""
+    messages = batch.messages
+    return [
+        Reject(_safe(messages[place], headers[place]), refused[place].reason, refused[place].detail)
+        for place in sorted(refused)
+    ]
 
 
 def _safe(message: Message, headers: Any) -> Message:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -11,17 +10,25 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.rows.json_faults import JsonFaults
+from detector.rows.json_structs import Leaf, field, flattened, struct
+from detector.rows.paths import Layout, Path
 from detector.rows.refusals import Refusal
-from detector.rows.values import Found, Numbers, collected, numbers_of, to_matrix
+from detector.rows.values import Found, Numbers, to_matrix
 from detector.schema import LONGEST_CATEGORY, Schema
+
+REFUSED = (msgspec.MsgspecError, RecursionError)
+"""What the fast decoder raises for a value that may be no row."""
 
 
 class JsonRows:
-    """Reads objects that have a value for each feature of a schema."""
+    """Reads objects that have a value for each feature of a layout."""
 
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
-        self._decode = _json_decoder(schema)
+    def __init__(self, layout: Layout) -> None:
+        schema = self._schema = layout.schema
+        row = struct(layout.root, lambda place: _leaf(schema, schema.features[place]))
+        self._steps = (msgspec.json.Decoder(row).decode, *flattened(layout))
+        self._faults = JsonFaults(layout)
 
     def whole(self, values: Sequence[bytes]) -> NDArray[np.float32] | None:
         """The matrix (n, d) of a batch, or None where a value is no row."""
@@ -30,22 +37,49 @@ class JsonRows:
                 for value in values:
                     value.decode("utf-8")  # msgspec does not look into the fields it skips
             # Row by row down to the array: a list of all rows would leave the processor's cache and cost a third more.
-            return to_matrix(map(msgspec.structs.astuple, map(self._decode, values)), len(values), self._schema)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return to_matrix(self._numbers(values), len(values), self._schema)
+        except (*REFUSED, UnicodeDecodeError):
             return None
 
     def each(self, values: Sequence[bytes]) -> Found:
         """What can be read of values that may be anything."""
-        return collected((self._one(value) for value in values), self._schema)
+        refused = {place: why for place, value in enumerate(values) if (why := _not_text(value))}
+        places = [place for place in range(len(values)) if place not in refused]
+        numbers = self._read([values[place] for place in places])
+        refused |= {places[seen]: one for seen, one in enumerate(numbers) if isinstance(one, Refusal)}
+        kept = [place for place in places if place not in refused]
+        return Found(
+            to_matrix((one for one in numbers if not isinstance(one, Refusal)), len(kept), self._schema), kept, refused
+        )
 
-    def _one(self, value: bytes) -> Numbers | Refusal:
-        try:
-            if not value.isascii():
-                value.decode("utf-8")
-            numbers: Numbers = msgspec.structs.astuple(self._decode(value))
-            return numbers
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            return _read_slowly(value, self._schema)
+    def _read(self, values: Sequence[bytes]) -> list[Numbers | Refusal]:
+        """The features of each value, or why it is no row."""
+        read: list[Numbers | Refusal] = []
+        asked = self._numbers(values)
+        while len(read) < len(values):
+            try:
+                # What was read before a failure stays in the list, and the iterator stands behind what failed.
+                read.extend(asked)
+            except REFUSED as error:
+                read.append(self._faults.read(values[len(read)], error))
+        return read
+
+    def _numbers(self, values: Iterable[bytes]) -> Iterator[Numbers]:
+        """The features of each value, in the schema's order."""
+        found: Iterator[Any] = iter(values)
+        for step in self._steps:
+            found = map(step, found)
+        return found
+
+
+def _not_text(value: bytes) -> Refusal | None:
+    if value.isascii():
+        return None
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return Refusal("not_utf8", f"byte {error.start} is not UTF-8")
+    return None
 
 
 class Category(float, Enum):
@@ -82,28 +116,22 @@ def _json_type(schema: Schema, name: str) -> Any:
     return bool | float if name in schema.booleans else float
 
 
-def _json_decoder(schema: Schema) -> Callable[[bytes], Any]:
-    """One msgspec struct for the schema, its fields in the schema's order."""
-    fields: list[Any] = []
-    for index, name in enumerate(schema.features):
-        kind = _json_type(schema, name)
-        fields.append((f"f{index}", kind | None, None) if name in schema.optional else (f"f{index}", kind))
-    names = {f"f{index}": name for index, name in enumerate(schema.features)}
-    struct = msgspec.defstruct("Row", fields, rename=names, gc=False, kw_only=True)
-    return msgspec.json.Decoder(struct).decode
+def _leaf(schema: Schema, name: str) -> Leaf:
+    kind = _json_type(schema, name)
+    return Leaf(kind | None, None) if name in schema.optional else Leaf(kind)
 
 
-def _read_slowly(value: bytes, schema: Schema) -> Numbers | Refusal:
-    """Reads one JSON value to find what is wrong with it."""
-    try:
-        found = json.loads(value.decode("utf-8"), parse_int=float)
-    except UnicodeDecodeError as error:
-        return Refusal("not_utf8", f"byte {error.start} is not UTF-8")
-    except (ValueError, RecursionError) as error:
-        return Refusal("not_json", f"{error}"[:200])
-    if not isinstance(found, dict):
-        return Refusal("not_an_object", f"a JSON {type(found).__name__}, an object wanted")
-    return numbers_of(found, schema)
+def json_field(path: Path) -> Callable[[bytes], tuple[Any, str]]:
+    """What finds one field of an object, None where it is not there; JSON never says the unit of a time."""
+    get = field(path)
+
+    def found(value: bytes) -> tuple[Any, str]:
+        try:
+            return get(value), ""
+        except (*REFUSED, AttributeError):  # a path leads through a null
+            return None, ""
+
+    return found
 
 
 def encode_json(rows: Iterable[dict[str, Any]]) -> list[bytes]:

@@ -90,7 +90,7 @@ class Batch:
         return Batch([self.messages[i] for i in at.tolist()], partition, self.offset[at], parted(partition))
 
 
-def parted(partition: NDArray[np.int32]) -> Parts:
+def parted(partition: NDArray[np.integer[Any]]) -> Parts:
     """The places of each partition, by one stable sort."""
     if len(partition) == 0:
         return []

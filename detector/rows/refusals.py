@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from detector.rows.messages import Message
 
 REASONS: dict[str, str] = {
     "empty": "the message has no value",
     "too_large": "the value is longer than max_row_bytes, or key or row-id longer than 4096 bytes",
-    "unknown_format": "the header `format` names no known format",
+    "unknown_format": "the header `format` names no known format, or Avro where no schema registry is configured",
     "not_utf8": "the value, or a header's name, is not UTF-8 text",
     "not_json": "the value is not JSON",
-    "not_an_object": "the JSON value is not an object",
+    "not_avro": "the value is not in the schema registry's wire format, or not what its schema says",
+    "unknown_schema": "the schema registry has no Avro schema of the value's number",
+    "not_an_object": "the JSON value, or what a feature's path leads through, is not an object (Avro: no record)",
     "missing_feature": "a feature is absent",
     "not_a_number": "a feature holds a string, null, boolean, list or object; a boolean one: not true, false, 1 or 0",
     "not_a_category": "a text feature holds a number, null, boolean, list or object; packed: no position of a value",
@@ -22,8 +24,7 @@ REASONS: dict[str, str] = {
 """The closed set of reasons why a message is no row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True, gc=False):
     """A message that is no row, with a reason from REASONS and a sentence for a person."""
 
     message: Message
@@ -31,8 +32,7 @@ class Reject:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Why one value is no row."""
 
     reason: str

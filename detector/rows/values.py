@@ -11,10 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.rows.paths import Layout, Tree, leaves
 from detector.rows.refusals import Refusal
 from detector.schema import Schema
 
 Numbers = tuple[float | None, ...]
+
+ABSENT: Any = object()
+"""Stands for a value that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Found:
     """matrix: float32 (k, d) of the values that were read. kept: their places. refused: the others', by place."""
 
     matrix: NDArray[np.float32]
-    kept: list[int]
+    kept: Sequence[int]
     refused: dict[int, Refusal]
 
 
@@ -53,46 +57,79 @@ def to_matrix(numbers: Iterable[Numbers], count: int, schema: Schema) -> NDArray
     return to_float32(wide.reshape(-1, width))
 
 
-def collected(read: Iterable[Numbers | Refusal], schema: Schema) -> Found:
-    """Sorts what was read one by one."""
-    kept: list[int] = []
-    numbers: list[Numbers] = []
-    refused: dict[int, Refusal] = {}
-    for place, one in enumerate(read):
-        if isinstance(one, Refusal):
-            refused[place] = one
-        else:
-            kept.append(place)
-            numbers.append(one)
-    return Found(to_matrix(numbers, len(numbers), schema), kept, refused)
-
-
-def numbers_of(found: Mapping[str, Any], schema: Schema) -> Numbers | Refusal:
+def numbers_of(found: Mapping[str, Any], layout: Layout) -> Numbers | Refusal:
     """What the matrix holds for an object with a value for each feature."""
     numbers: list[float | None] = []
-    for name in schema.features:
-        value = found.get(name)
-        if value is None and name in schema.optional:
-            numbers.append(None)
-        elif name not in found:
-            return Refusal("missing_feature", f"feature {name!r} is absent")
-        elif isinstance(number := _number(value, name, schema), Refusal):
+    for place, value in enumerate(located(found, layout)):
+        number = number_of(value, layout, place)
+        if isinstance(number, Refusal):
             return number
-        else:
-            numbers.append(number)
+        numbers.append(number)
     return tuple(numbers)
 
 
-def _number(value: Any, name: str, schema: Schema) -> float | Refusal:
-    """What the matrix holds for the value of one feature that is there."""
-    told = f"feature {name!r} is a {type(value).__name__}"
+def located(found: Mapping[str, Any], layout: Layout) -> list[Any]:
+    """What an object holds at each feature's path: ABSENT for nothing, a Refusal where the path cannot be gone."""
+    values: list[Any] = [ABSENT] * len(layout.paths)
+    _locate(found, layout.root, layout, 0, values)
+    return values
+
+
+def _locate(found: Any, node: Tree, layout: Layout, depth: int, values: list[Any]) -> None:
+    """Fills in what is found under the names of a tree, to which `depth` names have led."""
+    if not isinstance(found, dict):
+        for place in leaves(node):
+            gap = found is None and layout.schema.features[place] in layout.schema.optional
+            held = "null" if found is None else f"a {type(found).__name__}"
+            values[place] = None if gap else no_object(layout, place, depth, held)
+        return
+    for name, inner in node.items():
+        value = found.get(name, ABSENT)
+        if isinstance(inner, int):
+            values[inner] = value
+        elif value is not ABSENT:
+            _locate(value, inner, layout, depth + 1, values)
+
+
+def no_object(layout: Layout, place: int, depth: int, held: str) -> Refusal:
+    """Refuses what is held where the path of a feature should have gone on, behind `depth` names."""
+    at = repr(".".join(layout.paths[place][:depth])) if depth else "the value"
+    return Refusal("not_an_object", f"feature {layout.schema.features[place]!r}: {at} is {held}, an object wanted")
+
+
+def number_of(value: Any, layout: Layout, place: int) -> float | Refusal | None:
+    """What the matrix holds for the value of one feature; None where it may be missing, and is."""
+    if isinstance(value, Refusal):
+        return value
+    name, schema = layout.schema.features[place], layout.schema
+    if (value is None or value is ABSENT) and name in schema.optional:
+        return None
+    if value is ABSENT:
+        return Refusal("missing_feature", layout.absent(place))
+    value = _wide(value) if type(value) is int else value
     if name in schema.categories:
         if not isinstance(value, str):
-            return Refusal("not_a_category", f"{told}, text wanted")
+            return wrong_kind(layout, place, f"a {type(value).__name__}")
         values = schema.categories[name]
         return float(values.index(value) if value in values else len(values))
     if name in schema.booleans and isinstance(value, bool):
         return float(value)
     if not isinstance(value, float):
-        return Refusal("not_a_number", f"{told}, a {'boolean' if name in schema.booleans else 'number'} wanted")
+        return wrong_kind(layout, place, f"a {type(value).__name__}")
     return value if math.isfinite(value) else Refusal("not_finite", f"feature {name!r} is {value}")
+
+
+def wrong_kind(layout: Layout, place: int, held: str) -> Refusal:
+    """Refuses what a feature holds because it is nothing of its kind."""
+    name, schema = layout.schema.features[place], layout.schema
+    if name in schema.categories:
+        return Refusal("not_a_category", f"feature {name!r} is {held}, text wanted")
+    wanted = "boolean" if name in schema.booleans else "number"
+    return Refusal("not_a_number", f"feature {name!r} is {held}, a {wanted} wanted")
+
+
+def _wide(whole: int) -> float:
+    try:
+        return float(whole)
+    except OverflowError:
+        return math.inf if whole > 0 else -math.inf

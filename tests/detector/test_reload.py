@@ -445,7 +445,7 @@ def test_packed_rows_keep_their_columns(how: str, place: Path, served: Serving, 
 
 def test_serving_of(cards_artifact: Artifact, unseen_rows: NDArray[np.float32]) -> None:
     """What is served is ready: the artifact's line or the method asked for, its decoder, its network's scores."""
-    one = Serving.of(cards_artifact, "percentile:90", "packed", 99)
+    one = Serving.of(cards_artifact, "percentile:90", lambda schema: Decoder(schema, "packed", 99))
     assert one.line.calibrated == calibrate(parse("percentile:90"), cards_artifact.calibration)
     assert (one.decoder.schema, one.decoder.default_format) == (cards_artifact.schema, "packed")
     assert one.decoder.max_row_bytes == 99

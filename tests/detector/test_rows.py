@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from detector.rows import (
     Message,
     Reject,
     Rows,
+    Written,
     encode_json,
     encode_packed,
     header,
@@ -41,14 +44,17 @@ MIXED_GAPPY = Schema(("c", "a", "b"), ("a", "b", "c"), categories={"b": TEXTS}, 
 SCHEMAS = [SCHEMA, GAPPY, MIXED, MIXED_GAPPY]
 LARGEST = float(np.finfo(np.float32).max)
 Found = list[float] | str
+Fields = Mapping[str, str]
 
 
 def message(content: bytes | None, offset: int = 0, **more: Any) -> FakeMessage:
     return FakeMessage(content, ("transactions", 0, offset), **more)
 
 
-def decode(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> tuple[Rows, list[Reject]]:
-    return Decoder(schema).decode([message(content, **more)])
+def decode(
+    content: bytes | None, schema: Schema = SCHEMA, fields: Fields | None = None, **more: Any
+) -> tuple[Rows, list[Reject]]:
+    return Decoder(schema, fields=fields).decode([message(content, **more)])
 
 
 def reason(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> str:
@@ -58,8 +64,8 @@ def reason(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> str:
     return rejects[0].reason
 
 
-def straight(content: bytes, schema: Schema) -> Found:
-    """A row's float32 numbers, or the reason why it is none: json, feature by feature."""
+def straight(content: bytes, schema: Schema, fields: Fields | None = None) -> Found:
+    """A row's float32 numbers, or the reason why it is none: json, feature by feature. fields: paths of some."""
     try:
         found = json.loads(content.decode("utf-8"), parse_int=float)
     except UnicodeDecodeError:
@@ -68,7 +74,10 @@ def straight(content: bytes, schema: Schema) -> Found:
         return "not_json"
     if not isinstance(found, dict):
         return "not_an_object"
-    numbers = [straight_number(found, name, schema) for name in schema.features]
+    paths = {name: (fields or {}).get(name) for name in schema.features}
+    numbers = [
+        straight_number(found, name, path.split(".") if path else [name], schema) for name, path in paths.items()
+    ]
     if wrong := [one for one in numbers if isinstance(one, str)]:
         return wrong[0]
     with np.errstate(over="ignore"):
@@ -79,12 +88,16 @@ def straight(content: bytes, schema: Schema) -> Found:
     return narrow if all(one in (0, 1) or math.isnan(one) for one in truths) else "not_a_number"
 
 
-def straight_number(found: dict[str, Any], name: str, schema: Schema) -> float | str:
-    value = found.get(name)
-    if name in schema.optional and value is None:
+def straight_number(found: Any, name: str, path: list[str], schema: Schema) -> float | str:
+    value, optional = found, name in schema.optional
+    for step in path:
+        if not isinstance(value, dict):
+            return math.nan if value is None and optional else "not_an_object"
+        if step not in value:
+            return math.nan if optional else "missing_feature"
+        value = value[step]
+    if optional and value is None:
         return math.nan
-    if name not in found:
-        return "missing_feature"
     if name in schema.categories:
         known = list(schema.categories[name])
         return "not_a_category" if not isinstance(value, str) else float([*known, value].index(value))
@@ -139,12 +152,140 @@ def test_damaged_json_is_read_as_json_reads_it(row: Any, place: int, byte: int, 
     assert same(found_by(Decoder(schema), bytes(content)), straight(bytes(content), schema))
 
 
-@given(st.binary(min_size=1, max_size=80), st.sampled_from(["json", "packed"]), st.sampled_from(SCHEMAS))
+ODD = [
+    b"NaN",
+    b"-Infinity",
+    b"Infinity",
+    b"1e999",
+    b"-1E+400",
+    b"null",
+    b"[]",
+    b'"',
+    b"\\",
+    b"\\ud800",
+    b"{",
+    b"}x",
+    b",",
+]
+
+
+@given(mixed_rows, st.integers(0, 200), st.sampled_from(ODD), st.booleans(), st.sampled_from(SCHEMAS))
+@example({"a": 1.0, "b": "x", "c": True}, 6, b"NaN", True, SCHEMA)
+@example({"a": 1.0, "b": "x", "c": True}, 6, b"NaN", True, GAPPY)
+@example({"a": 1.0, "b": "null [] NaN", "c": True}, 6, b"-Infinity", True, MIXED)
+@example({"a": 1.0, "b": "x", "d": [1]}, 6, b"NaN", True, SCHEMA)
+@example({"NaN": 1.0, "a": 1, "b": "\\"}, 6, b"Infinity", True, Schema(("a", "NaN")))
+def test_odd_json_is_read_as_json_reads_it(row: Any, place: int, odd: bytes, instead: bool, schema: Schema) -> None:
+    """Something odd put into a row, or in a number's place: the numbers, or the reason, of the straight reading."""
+    content = json.dumps(row).encode()
+    if instead:
+        start = content.index(b":", place % len(content)) + 1 if b":" in content[place % len(content) :] else 1
+        end = next(at for at in range(start, len(content)) if content[at : at + 1] in b",}")
+        content = content[:start] + odd + content[end:]
+    else:
+        content = content[: place % len(content)] + odd + content[place % len(content) :]
+    assert same(found_by(Decoder(schema), content), straight(content, schema))
+
+
+@pytest.mark.parametrize(
+    "content", [b"NaN", b"-Infinity", b"Infinity", b"1e999", b"[NaN]", b'"NaN', b"NaNNaN", b" NaN "]
+)
+def test_what_json_takes_for_a_number_is_no_object(content: bytes) -> None:
+    """NaN alone, too, is what the json module says it is."""
+    assert reason(content) == straight(content, SCHEMA)
+
+
+FIELDS: list[Fields] = [
+    {"b": "p.b", "c": "p.q.c"},
+    {"a": "p.a", "b": "p.b", "c": "p.c"},
+    {"a": "p.q.a", "b": "p.q.b", "c": "p.q.c"},
+    {"a": "a.b.c.d"},
+]
+inside = st.dictionaries(st.sampled_from(["a", "b", "c", "x"]), values)
+nested_rows = st.fixed_dictionaries(
+    {},
+    optional={
+        "a": numbers | st.just({"b": {"c": {"d": 1.5}}}),
+        "b": texts,
+        "c": truths,
+        "p": st.fixed_dictionaries(
+            {},
+            optional={"a": numbers, "b": texts, "c": truths, "q": inside | values | mixed_rows},
+        )
+        | values
+        | mixed_rows,
+    },
+)
+
+
+@given(nested_rows | mixed_rows.map(lambda row: {"p": row | {"q": row}, **row}), st.sampled_from(FIELDS))
+@example({"p": {"a": 1.5, "b": "x", "c": True}}, FIELDS[1])
+@example({"p": {"a": 1.5, "c": math.nan}}, FIELDS[1])
+@example({"p": None}, FIELDS[1])
+def test_nested_json_is_read_as_json_reads_it(row: Any, fields: Fields) -> None:
+    """Features inside other objects are found by their paths, in any schema, as the straight reading finds them."""
+    content = json.dumps(row).encode()
+    for schema in SCHEMAS:
+        wanted = straight(content, schema, fields)
+        assert same(found_by(Decoder(schema, fields=fields), content), wanted)
+
+
+def test_paths_that_lead_nowhere() -> None:
+    """A path that ends before its feature says where: what is absent, and what is no object."""
+    fields = {"b": "p.q.b"}
+    cases = [
+        (b'{"a": 1, "c": 3}', "missing_feature", "feature 'b' is absent: no 'p.q.b'"),
+        (b'{"a": 1, "c": 3, "p": {"q": {}}}', "missing_feature", "feature 'b' is absent: no 'p.q.b'"),
+        (b'{"a": 1, "c": 3, "p": 7}', "not_an_object", "feature 'b': 'p' is a int, an object wanted"),
+        (b'{"a": 1, "c": 3, "p": {"q": null}}', "not_an_object", "feature 'b': 'p.q' is null, an object wanted"),
+        (b'{"a": 1, "c": 3, "p": {"q": {"b": "x"}}}', "not_a_number", "feature 'b' is a str, a number wanted"),
+        (b'{"a": 1, "c": 3, "p": {"q": {"b": NaN}}}', "not_finite", "feature 'b' is NaN or infinite"),
+    ]
+    for content, why, told in cases:
+        rows, (reject,) = decode(content, SCHEMA, fields)
+        assert len(rows) == 0
+        assert (reject.reason, reject.detail) == (why, told)
+    rows, rejects = decode(b'{"a": 1, "p": {"q": {"b": 2, "x": [NaN]}}, "c": 3}', SCHEMA, fields)
+    assert rows.matrix.tolist() == [[1, 2, 3]]
+    assert rejects == []
+
+
+def test_a_name_with_a_dot_in_it() -> None:
+    """Dots part names only where a path was asked for: a feature's own name may hold some."""
+    dotted = Schema(("x.y", "z"))
+    assert decode(b'{"x.y": 1, "z": 2}', dotted)[0].matrix.tolist() == [[1, 2]]
+    assert decode(b'{"x": {"y": 1}, "z": 2}', dotted, {"x.y": "x.y"})[0].matrix.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"d": "p.d"}, "field 'd' is no feature of the model"),
+        ({"a": "p..a"}, "path 'p..a' has an empty name in it"),
+        ({"a": ""}, "path '' has an empty name in it"),
+        ({"a": 'p."a"'}, "without quotes"),
+        ({"a": "b"}, "path 'b' leads to, or through, another feature"),
+        ({"a": "b.c"}, "path 'b' leads to, or through, another feature"),
+        ({"b": "a.c"}, "path 'a.c' leads to, or through, another feature"),
+        ({"a": "p.q", "b": "p"}, "path 'p' leads to, or through, another feature"),
+    ],
+)
+def test_paths_that_cannot_be(fields: Fields, told: str) -> None:
+    """A path that is none, or that two features would share, is refused by name."""
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Decoder(SCHEMA, fields=fields)
+
+
+@given(
+    st.binary(min_size=1, max_size=80) | st.binary(max_size=80).map(lambda content: b"\0\0\0\0\1" + content),
+    st.sampled_from(["json", "packed", "avro"]),
+    st.sampled_from(SCHEMAS),
+)
 @example(b"\x00\x00\x80\x7f" * 3, "packed", GAPPY)
 @example(b"\x01\x00\xa0\x7f" * 3, "packed", GAPPY)
 def test_any_bytes_are_a_row_or_a_reject(content: bytes, format_: str, schema: Schema) -> None:
     """Whatever bytes come, a row of finite numbers (NaN where a feature is optional) or a known reason comes out."""
-    rows, rejects = Decoder(schema, format_).decode([message(content)])
+    rows, rejects = Decoder(schema, format_, registry=AVRO.get).decode([message(content)])
     assert len(rows) + len(rejects) == 1
     assert {reject.reason for reject in rejects} <= set(REASONS)
     must = [name not in schema.optional for name in schema.features]
@@ -215,6 +356,7 @@ def test_real_rows_are_the_bits_of_history() -> None:
     same_bits_as_history(frame, tuple(name for name in frame.columns if name != "Class"))
 
 
+AVRO = {1: Written({"type": "record", "name": "R", "fields": [{"name": name, "type": "double"} for name in "abc"]})}
 GOOD = b'{"a": 1, "b": 2.5, "c": -3e2}'
 NESTED = b"[" * 100_000
 BAD: dict[str, tuple[str, FakeMessage]] = {
@@ -258,6 +400,8 @@ BAD: dict[str, tuple[str, FakeMessage]] = {
     "packed, too short": ("wrong_length", message(b"\0" * 11, marks=[("format", b"packed")])),
     "packed, too long": ("wrong_length", message(b"\0" * 13, marks=[("format", b"packed")])),
     "packed NaN": ("not_finite", message(struct.pack("<3f", 1, math.nan, 3), marks=[("format", b"packed")])),
+    "Avro, cut short": ("not_avro", message(b"\0\0\0\0\1", marks=[("format", b"avro")])),
+    "Avro of no schema": ("unknown_schema", message(b"\0\0\0\0\2", marks=[("format", b"avro")])),
     "packed infinity": ("not_finite", message(struct.pack("<3f", 1, 2, math.inf), marks=[("format", b"packed")])),
 }
 FINE: dict[str, FakeMessage] = {
@@ -273,6 +417,7 @@ FINE: dict[str, FakeMessage] = {
     "largest": message(b'{"a": 3.4028234e38, "b": -3.4028234e38, "c": 3}'),
     "longest key": message(GOOD, name=b"k" * MAX_NAME_BYTES, marks=[("row-id", b"7" * MAX_NAME_BYTES)]),
     "header of no content": message(GOOD, marks=[("format", None), ("row-id", None)]),
+    "Avro by header": message(b"\0\0\0\0\1" + struct.pack("<3d", 1, 2.5, -300), marks=[("format", b"avro")]),
     "packed by header": message(struct.pack("<3f", 1, 2, 3), marks=[("format", b"packed")]),
     "last header wins": message(GOOD, marks=[("format", b"xml"), ("format", b"json")]),
 }
@@ -363,7 +508,7 @@ def test_every_reason_is_met() -> None:
 def test_bad_messages(name: str) -> None:
     """Each bad message is one reject that holds the message itself, its reason, and a sentence."""
     why, bad = BAD[name]
-    rows, (reject,) = Decoder(SCHEMA).decode([bad])
+    rows, (reject,) = Decoder(SCHEMA, registry=AVRO.get).decode([bad])
     assert len(rows) == 0
     assert reject.message is bad
     assert reject.reason == why
@@ -374,11 +519,11 @@ def test_bad_messages(name: str) -> None:
 def test_odd_messages_that_are_rows(name: str) -> None:
     """What is valid JSON with the features in it is a row, however odd; it has the numbers of the straight reading."""
     odd = FINE[name]
-    rows, rejects = Decoder(SCHEMA).decode([odd])
+    rows, rejects = Decoder(SCHEMA, registry=AVRO.get).decode([odd])
     assert rejects == []
     assert odd.content is not None
-    packed = header(odd, "format") == "packed"
-    wanted = list(struct.unpack("<3f", odd.content)) if packed else straight(odd.content, SCHEMA)
+    binary = {"packed": ("<3f", 0), "avro": ("<3d", 5)}.get(str(header(odd, "format")))
+    wanted = list(struct.unpack_from(binary[0], odd.content, binary[1])) if binary else straight(odd.content, SCHEMA)
     assert rows.matrix[0].tolist() == wanted
 
 
@@ -390,8 +535,8 @@ def test_neighbours_of_a_bad_message() -> None:
             FakeMessage(one.content, ("transactions", at % 3, 2 * at), 1000 + at, one.name, one.marks),
             FakeMessage(bad.content, ("transactions", at % 3, 2 * at + 1), 1000 + at, bad.name, bad.marks),
         ]
-    rows, rejects = Decoder(SCHEMA).decode(batch)
-    alone = [Decoder(SCHEMA).decode([one])[0] for one in batch[::2]]
+    rows, rejects = Decoder(SCHEMA, registry=AVRO.get).decode(batch)
+    alone = [Decoder(SCHEMA, registry=AVRO.get).decode([one])[0] for one in batch[::2]]
     assert list(rows.messages) == batch[::2]
     assert [reject.message for reject in rejects] == batch[1::2]
     assert rows.matrix.tobytes() == b"".join(one.matrix.tobytes() for one in alone)
@@ -405,7 +550,7 @@ def test_neighbours_of_a_bad_message() -> None:
 )
 def test_a_batch_is_its_messages_one_by_one(batch: list[FakeMessage]) -> None:
     """Any mixture decodes to what its messages decode to alone: same rows, same rejects, same bits."""
-    decoder = Decoder(SCHEMA)
+    decoder = Decoder(SCHEMA, registry=AVRO.get)
     rows, rejects = decoder.decode(batch)
     alone = [decoder.decode([one]) for one in batch]
     assert rows.matrix.shape == (len(rows), 3)
