@@ -8,7 +8,20 @@ from collections.abc import Sequence
 
 from detector.command import ended, exit_codes_text
 from detector.threshold import METHODS
-from trainer.commands import convert, evaluate, fetch, fit, generate, inspect, recipes, report, score, show, threshold
+from trainer.commands import (
+    convert,
+    evaluate,
+    fetch,
+    fit,
+    generate,
+    inspect,
+    recipes,
+    report,
+    score,
+    show,
+    sign,
+    threshold,
+)
 from trainer.datasets import KNOWN
 from trainer.recipes import RECIPES
 
@@ -24,6 +37,7 @@ COMMANDS = {
     "recipes": recipes,
     "report": report,
     "threshold": threshold,
+    "sign": sign,
 }
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.calibration import precision
+
 RESAMPLES = 1_000
 INTERVAL = (2.5, 97.5)
 """Percentiles over the resamples: a 95 % interval."""
@@ -55,18 +57,23 @@ def draw_sums(rng: np.random.Generator, amounts: NDArray[np.float64], counts: ND
 
 
 def draw_areas(
-    rng: np.random.Generator, scores: NDArray[np.float32], anomalous: NDArray[np.bool_]
+    rng: np.random.Generator,
+    scores: NDArray[np.float32],
+    anomalous: NDArray[np.bool_],
+    weights: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Drawn, Drawn]:
     """AUROC and average precision of scores (n,) against the truth (n,), which must hold both kinds of rows.
 
     Average precision is the sum of precision times the gain in recall over all thresholds, as scikit-learn has it.
+    weights: how many rows of the history a normal and an anomalous one stand for.
     """
-    levels = _levels(scores, anomalous)
-    parts = [_areas(*(counts[None] for counts in levels))]
-    step = max(1, _BLOCK // len(levels[0]))
+    normal, bad = _levels(scores, anomalous)
+    parts = [_areas(normal[None], bad[None], weights)]
+    step = max(1, _BLOCK // len(normal))
     for at in range(0, RESAMPLES, step):
         size = min(step, RESAMPLES - at)
-        parts.append(_areas(*(rng.multinomial(counts.sum(), counts / counts.sum(), size) for counts in levels)))
+        drawn = [rng.multinomial(counts.sum(), counts / counts.sum(), size) for counts in (normal, bad)]
+        parts.append(_areas(drawn[0], drawn[1], weights))
     aurocs, precisions = (np.concatenate(part) for part in zip(*parts, strict=True))
     return aurocs, precisions
 
@@ -83,10 +90,13 @@ def _levels(scores: NDArray[np.float32], anomalous: NDArray[np.bool_]) -> tuple[
     return np.add.reduceat(normal, starts), np.add.reduceat(bad, starts)
 
 
-def _areas(normal: NDArray[np.int64], anomalous: NDArray[np.int64]) -> tuple[Drawn, Drawn]:
+def _areas(
+    normal: NDArray[np.int64], anomalous: NDArray[np.int64], weights: tuple[float, float]
+) -> tuple[Drawn, Drawn]:
     """Both areas, each (b,), of counts (b, levels)."""
     normals, anomalies = normal.sum(1), anomalous.sum(1)
     below = normal.cumsum(1) - normal / 2  # a tie counts half
     false, true = (counts[:, ::-1].cumsum(1)[:, ::-1] for counts in (normal, anomalous))
     auroc = (anomalous * below).sum(1) / (normals * anomalies)
-    return auroc, (anomalous * (true / np.maximum(true + false, 1))).sum(1) / anomalies
+    right = precision(false * weights[0], true * weights[1])
+    return auroc, (anomalous * np.where(true > 0, right, 0.0)).sum(1) / anomalies

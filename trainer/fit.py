@@ -21,6 +21,7 @@ from detector.errors import Failure
 from trainer import preprocessing
 from trainer.distribution import Together, Workers
 from trainer.history import History
+from trainer.inference import outputs
 from trainer.network import (
     LEAST,
     Errors,
@@ -40,6 +41,13 @@ from trainer.tensorboard import Board
 Progress = Callable[[int, int, float, float], None]
 """Told after each epoch: its number, how many there will be at most, the loss, the loss on held-out rows."""
 
+Check = dict[str, float | None]
+"""What labelled rows say on the way. batch: how many were learned from. precision, recall, f1: at the recipe's fixed
+threshold, or where it has none at the best F1. auroc. best_f1: where there is a fixed threshold. None if undefined."""
+
+Checked = Callable[[Check], None]
+"""Told each check."""
+
 ROUNDS = 20
 """Epochs that a training of `steps` is told in."""
 
@@ -54,16 +62,61 @@ APART = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """A trained model. losses, held_out_losses: of the dense branch, by epoch. best: the epoch (from 1) whose weights
-    were kept; 0 where none was trained. checks: what labelled rows said on the way."""
+class Curves:
+    """How a training went. losses, held_out_losses: by epoch. best: the epoch (from 1) whose weights were kept; 0 where
+    none was trained. checks: what labelled rows said on the way."""
 
-    model: Any
-    parts: tuple[Part, ...]
     losses: list[float]
     held_out_losses: list[float]
     best: int
-    checks: list[dict[str, float]]
+    checks: list[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted(Curves):
+    """A trained model; its curves are those of the dense branch."""
+
+    model: Any
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What all branches of a training share. line: the threshold of the checks; None for that of the best F1."""
+
+    seed: int
+    epochs: int | None
+    line: float | None
+    progress: Progress
+    checked: Checked
+    tensorboard: Path | None
+    workers: Workers | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A history's rows (n, D) as a network sees them, and how many it has of both kinds."""
+
+    training: Rows
+    held_out: NDArray[np.float32]
+    anomalous: NDArray[np.float32]
+    normal_rows: int
+    anomalous_rows: int
+
+    @classmethod
+    def of(cls, history: History, before: Preprocessing) -> Seen:
+        """Through a branch's preprocessing."""
+        return cls(
+            history.training.mapped(lambda rows: _seen(before, rows)),
+            _seen(before, history.held_out),
+            _seen(before, history.anomalous),
+            history.normal_rows,
+            history.anomalous_rows,
+        )
+
+
+def unheard(check: Check) -> None:
+    """Nobody is told the checks."""
 
 
 def fit(
@@ -74,6 +127,7 @@ def fit(
     progress: Progress,
     tensorboard: Path | None = None,
     workers: Workers | None = None,
+    checked: Checked = unheard,
 ) -> Fitted:
     """Trains every branch on the training rows; held-out rows stop it early and make branches comparable.
 
@@ -85,120 +139,119 @@ def fit(
     keras.utils.clear_session(free_memory=False)  # else names would tell how many models this process made before
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    curves = Curves([], [], 0, [])
-    parts: list[Part] = []
-    for number, branch in enumerate(recipe.branches, 1):
-        before = preprocessing.fit(
-            branch.preprocessing,
-            history.schema.features,
-            [len(history.schema.categories.get(name, ())) for name in history.schema.features],
-            recipe.truncate,
-            history.training.chunks,
-            history.training.sample,
-        )
-        name = "autoencoder" if number == 1 else f"autoencoder_{number}"
-        if isinstance(branch, Dense):
-            board = [] if tensorboard is None else [Board(tensorboard / name)]
-            part, curves = _dense(history, branch, before, seed, epochs, progress, name, board, workers)
-        else:
-            part = _memory(history, branch, before, seed, name)
-            if branch.joins:
-                part = _joined(parts.pop(), part, history.held_out)
-        parts.append(part)
+    how = How(seed, epochs, recipe.fixed, progress, checked, tensorboard, workers)
+    parts, curves = _branches(history, recipe, how)
     if sum(len(part.readings) for part in parts) > 1:
         parts = [_comparable(part, history) for part in parts]
     model = whole(parts, len(history.schema.features))
-    return Fitted(model, tuple(parts), curves.losses, curves.held_out_losses, curves.best, curves.checks)
+    return Fitted(curves.losses, curves.held_out_losses, curves.best, curves.checks, model, tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """How a training went."""
+def _branches(history: History, recipe: Recipe, how: How) -> tuple[list[Part], Curves]:
+    parts: list[Part] = []
+    curves = Curves([], [], 0, [])
+    for number, (branch, before) in enumerate(zip(recipe.branches, _preprocessings(history, recipe), strict=True), 1):
+        name = "autoencoder" if number == 1 else f"autoencoder_{number}"
+        if isinstance(branch, Dense):
+            part, curves = _dense(history, branch, before, how, name)
+        else:
+            part = _memory(history, branch, before, how.seed, name)
+            if branch.joins:
+                part = _joined(parts.pop(), part, history.held_out)
+        parts.append(part)
+    return parts, curves
 
-    losses: list[float]
-    held_out_losses: list[float]
-    best: int
-    checks: list[dict[str, float]]
+
+def _preprocessings(history: History, recipe: Recipe) -> list[Preprocessing]:
+    """Of all branches, in one pass over the training rows."""
+    features, categories = history.schema.features, history.schema.categories
+    return preprocessing.fit(
+        [branch.preprocessing for branch in recipe.branches],
+        features,
+        [len(categories.get(name, ())) for name in features],
+        recipe.truncate,
+        history.training.chunks,
+        history.training.sample,
+    )
 
 
 def _seen(before: Preprocessing, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(before.forward(rows.astype(np.float64)), np.float32)
 
 
-def _dense(
-    history: History,
-    branch: Dense,
-    before: Preprocessing,
-    seed: int,
-    epochs: int | None,
-    progress: Progress,
-    name: str,
-    board: list[Any],
-    workers: Workers | None,
-) -> tuple[Part, Curves]:
-    training = history.training.mapped(lambda rows: _seen(before, rows))
-    held_out, anomalous = _seen(before, history.held_out), _seen(before, history.anomalous)
-    network = dense_autoencoder(branch, len(before.owners), seed, name)
-    curves = _trained(network, branch, training, held_out, anomalous, seed, epochs, progress, board, workers)
-    readings = [_read(how, branch, network, training.sample) for how in branch.readings]
+def _dense(history: History, branch: Dense, before: Preprocessing, how: How, name: str) -> tuple[Part, Curves]:
+    seen = Seen.of(history, before)
+    network = dense_autoencoder(branch, len(before.owners), how.seed, name)
+    curves = _trained(network, branch, seen, how)
+    readings = [_read(reading, branch, network, seen.training.sample) for reading in branch.readings]
     return Part(before, network, tuple(readings)), curves
 
 
-def _read(how: str, branch: Dense, network: Any, sample: NDArray[np.float32]) -> Reading:
-    if how == "plain":
+def _read(reading: str, branch: Dense, network: Any, sample: NDArray[np.float32]) -> Reading:
+    if reading == "plain":
         return Reading({"loss": branch.loss})
-    apart = sample - network.predict(sample, batch_size=4096, verbose=0)
+    apart = sample - outputs(network)(sample)
     mean = apart.mean(axis=0)
     matrix, _ = whitening((apart - mean).astype(np.float64), preprocessing.RIDGE)
     return Reading({"loss": branch.loss, "mean": mean.tolist(), "matrix": matrix.tolist()})
 
 
-def _trained(
-    network: Any,
-    branch: Dense,
-    training: Rows,
-    held_out: NDArray[np.float32],
-    anomalous: NDArray[np.float32],
-    seed: int,
-    epochs: int | None,
-    progress: Progress,
-    board: list[Any],
-    workers: Workers | None,
-) -> Curves:
-    rounds = epochs or (min(ROUNDS, branch.steps) if branch.steps else branch.epochs)
-    batches = training.steps(branch.batch)
-    each = max(branch.steps // ROUNDS, 1) if branch.steps else workers.steps(batches) if workers else batches
-    rate = keras.optimizers.schedules.CosineDecay(branch.learning_rate, rounds * each) if branch.steps else None
-    optimizer = keras.optimizers.get(
-        {"class_name": branch.optimizer, "config": {"learning_rate": branch.learning_rate}}
-    )
-    if rate is not None:
-        optimizer = type(optimizer)(learning_rate=rate)
-    learner = Together(network, workers) if workers else network
-    learner.compile(optimizer, loss=branch.loss, jit_compile=False)
-    watching = [_Told(progress, rounds), keras.callbacks.TerminateOnNaN(), *board]
+def _trained(network: Any, branch: Dense, seen: Seen, how: How) -> Curves:
+    rounds = how.epochs or (min(ROUNDS, branch.steps) if branch.steps else branch.epochs)
+    each = _steps(branch, seen.training, how.workers)
+    learner = Together(network, how.workers) if how.workers else network
+    learner.compile(_optimizer(branch, rounds * each), loss=branch.loss, jit_compile=False)
     stop = keras.callbacks.EarlyStopping(
         "val_loss", min_delta=branch.min_delta, patience=branch.patience, restore_best_weights=True
     )
-    checks = _Checks(branch, held_out, anomalous)
-    fed = (workers.feed if workers else feed)(training, branch.batch, seed, None if branch.steps else rounds)
+    checks = _Checks(branch, seen, how)
+    watching = [_Told(how.progress, rounds), keras.callbacks.TerminateOnNaN()]
+    watching += [Board(how.tensorboard / network.name)] if how.tensorboard else []
+    watching += [*([stop] if branch.patience else []), *([checks] if branch.check_every else [])]
+    losses, held_out_losses = _learned(learner, branch, seen, how, rounds, each, watching)
+    if how.workers:
+        how.workers.tell(network)
+    if not np.isfinite([losses, held_out_losses]).all():
+        raise Failure(f"training diverged: the loss of epoch {len(losses)} is no finite number")
+    return Curves(losses, held_out_losses, stop.best_epoch + 1 if branch.patience else len(losses), checks.found)
+
+
+def _steps(branch: Dense, training: Rows, workers: Workers | None) -> int:
+    """Batches between two looks at the held-out rows: an epoch, or a round of a training of `steps`."""
+    if branch.steps:
+        return max(branch.steps // ROUNDS, 1)
+    batches = training.steps(branch.batch)
+    return workers.steps(batches) if workers else batches
+
+
+def _optimizer(branch: Dense, steps: int) -> Any:
+    """steps: of the whole training, over which a training of `steps` lets the learning rate fall."""
+    optimizer = keras.optimizers.get(
+        {"class_name": branch.optimizer, "config": {"learning_rate": branch.learning_rate}}
+    )
+    if not branch.steps:
+        return optimizer
+    return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(branch.learning_rate, steps))
+
+
+def _learned(
+    learner: Any, branch: Dense, seen: Seen, how: How, rounds: int, each: int, watching: list[Any]
+) -> tuple[list[float], list[float]]:
+    """Losses of training and held-out rows by epoch."""
+    workers = how.workers
+    fed = (workers.feed if workers else feed)(seen.training, branch.batch, how.seed, None if branch.steps else rounds)
     with workers.watched() if workers else nullcontext(), fed.watched():
         record = learner.fit(
             fed.dataset,
             steps_per_epoch=each,
-            validation_data=(held_out, held_out),
+            validation_data=(seen.held_out, seen.held_out),
             validation_batch_size=4096,
             epochs=rounds,
-            callbacks=[*watching, *([stop] if branch.patience else []), *([checks] if branch.check_every else [])],
+            callbacks=watching,
             shuffle=False,  # the batches come shuffled
             verbose=0,
         )
-    if workers:
-        workers.tell(network)
-    losses, held_out_losses = record.history["loss"], record.history["val_loss"]
-    if not np.isfinite([losses, held_out_losses]).all():
-        raise Failure(f"training diverged: the loss of epoch {len(losses)} is no finite number")
-    return Curves(losses, held_out_losses, stop.best_epoch + 1 if branch.patience else len(losses), checks.found)
+    return record.history["loss"], record.history["val_loss"]
 
 
 def _memory(history: History, branch: Memory, before: Preprocessing, seed: int, name: str) -> Part:
@@ -213,7 +266,7 @@ def _memory(history: History, branch: Memory, before: Preprocessing, seed: int, 
     errors: dict[str, Any] = {"loss": "mse"}
     if branch.from_mean:
         held_out = _seen(before, history.held_out)
-        apart = held_out - network.predict(held_out, batch_size=4096, verbose=0)
+        apart = held_out - outputs(network)(held_out)
         near, far = (max(float(np.mean(np.square(values, dtype=np.float64))), LEAST) for values in (apart, held_out))
         errors |= {"near": (1 - branch.from_mean) / near, "far": branch.from_mean / far}
     return Part(before, network, (Reading(errors),))
@@ -229,7 +282,7 @@ def _joined(first: Part, second: Part, held_out: NDArray[np.float32]) -> Part:
 def _rebuilt(part: Part, held_out: NDArray[np.float32]) -> float:
     """The share of the variance of rows (n, d) that a network rebuilds."""
     rows = _seen(part.preprocessing, held_out)
-    apart = rows - part.network.predict(rows, batch_size=4096, verbose=0)
+    apart = rows - outputs(part.network)(rows)
     left, all_ = (float(np.square(values, dtype=np.float64).sum()) for values in (apart, rows - rows.mean(axis=0)))
     return 1 - left / (all_ or 1.0)
 
@@ -241,9 +294,8 @@ def _comparable(part: Part, history: History) -> Part:
 
 
 def _errors(part: Part, reading: Reading, *rows: NDArray[np.float32]) -> list[NDArray[np.float64]]:
-    model = error_of(part, reading)
-    found = (model.predict(some, batch_size=4096, verbose=0) for some in rows)
-    return [np.asarray(one, np.float64).reshape(-1) for one in found]
+    error = outputs(error_of(part, reading))
+    return [error(some).astype(np.float64) for some in rows]
 
 
 def _surprise(held_out: NDArray[np.float64], learned: NDArray[np.float64]) -> dict[str, Any]:
@@ -280,30 +332,41 @@ class _Told(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _Checks(keras.callbacks.Callback):  # type: ignore[misc]
-    """Precision, recall, F1 and AUROC on held-out and anomalous rows, every so many batches, at the best F1."""
+    """Looks at held-out and anomalous rows every so many batches; the figures are at history's prevalence."""
 
-    def __init__(self, branch: Dense, held_out: NDArray[np.float32], anomalous: NDArray[np.float32]) -> None:
+    def __init__(self, branch: Dense, seen: Seen, how: How) -> None:
         super().__init__()
-        self._every = branch.check_every if len(anomalous) else 0
+        self._every = branch.check_every if len(seen.anomalous) else 0
         self._error = Errors({"loss": branch.loss})
-        self._rows = np.concatenate((held_out, anomalous))
-        self._truth = np.arange(len(self._rows)) >= len(held_out)
-        self._seen = 0
-        self.found: list[dict[str, float]] = []
+        self._seen, self._line, self._told = seen, how.line, how.checked
+        self._batches = 0
+        self.found: list[Check] = []
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._rebuilt = outputs(self.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._seen += 1
-        if self._every and self._seen % self._every == 0:
-            self.found.append({"batch": self._seen} | self._figures())
+        self._batches += 1
+        if self._every and self._batches % self._every == 0 and (figures := self._figures()):
+            self.found.append({"batch": self._batches} | figures)
+            self._told(self.found[-1])
 
-    def _figures(self) -> dict[str, float]:
-        rebuilt = self.model.predict(self._rows, batch_size=4096, verbose=0)
-        scores = np.mean(self._error(self._rows, rebuilt), axis=1)
-        cuts = Calibration.of(scores[~self._truth], scores[self._truth]).cuts()
+    def _figures(self) -> Check:
+        """None where the errors are no numbers, upon which the training ends, or are all alike."""
+        seen, line = self._seen, self._line
+        rows = np.concatenate((seen.held_out, seen.anomalous))
+        scores = np.asarray(np.mean(self._error(rows, self._rebuilt(rows)), axis=1))
+        if not np.isfinite(scores).all() or scores.min() == scores.max():
+            return {}
+        count = len(seen.held_out)
+        known = Calibration.of(
+            scores[:count], scores[count:], normal_rows=seen.normal_rows, anomalous_rows=seen.anomalous_rows
+        )
+        cuts = known.cuts()
         best = int(np.argmax(cuts.f1))
-        return {
-            "precision": float(cuts.precision[best]),
-            "recall": float(cuts.recall[best]),
-            "f1": float(cuts.f1[best]),
-            "auroc": float(roc_auc_score(self._truth, scores)),
-        }
+        at = known.at([cuts.thresholds[best] if line is None else line])
+        found = {"precision": at.precision[0], "recall": at.recall[0], "f1": at.f1[0]}
+        found["auroc"] = roc_auc_score(np.arange(len(scores)) >= count, scores)
+        if line is not None:
+            found["best_f1"] = cuts.f1[best]
+        return {name: None if np.isnan(value) else float(value) for name, value in found.items()}

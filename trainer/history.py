@@ -121,37 +121,58 @@ def prepare(
     rows = table.encoded(frame, schema)
     refuse_infinite(rows, schema.features, data.name)
     bad = truth(frame, schema)
-    normal = np.flatnonzero(~bad)
-    _refuse_few(len(normal), schema, data.name)
+    _refuse_few(int((~bad).sum()), schema, data.name)
     moments = table.event_milliseconds(frame, schema.time) if schema.time else None
-    order = normal[_order(moments, normal, seed)]
-    cut = round(len(order) * (1 - HELD_OUT))
-    learned, held_out, anomalous = order[:cut], order[cut:], np.flatnonzero(bad)
-    if learn_from == "all":
-        anomalous = anomalous[_order(moments, anomalous, seed)]
-        some = round(len(anomalous) * (1 - HELD_OUT))
-        learned, anomalous = np.sort(np.append(learned, anomalous[:some])), anomalous[some:]
-    training = rows[learned]
+    places = _Places.of(bad, moments, seed, learn_from)
+    training = rows[places.learned]
     if np.all(np.nanmax(training, axis=0, initial=-np.inf) <= np.nanmin(training, axis=0, initial=np.inf)):
         raise _constant(data.name)
-    anomalous = _kept(moments, anomalous)
     amount = amount_column(frame, amount)
-    values = amounts(frame, amount) if amount else np.empty(0)
+    values = amounts(frame, amount) if amount else None
     return History(
         schema=schema,
         training=Rows.of(training, seed),
-        held_out=rows[held_out],
-        anomalous=rows[anomalous],
-        normal_rows=len(normal),
+        held_out=rows[places.held_out],
+        anomalous=rows[places.anomalous],
+        normal_rows=int((~bad).sum()),
         anomalous_rows=int(bad.sum()),
         fingerprint=hashlib.sha256(rows.tobytes() + bad.tobytes()).hexdigest(),
         dropped=_dropped(frame, schema, amount),
         days=None if moments is None else days(moments),
-        anomalous_learned=int(bad[learned].sum()),
+        anomalous_learned=int(bad[places.learned].sum()),
         amount=amount,
-        held_out_amounts=values[held_out] if amount else values,
-        anomalous_amounts=values[anomalous] if amount else values,
+        held_out_amounts=_some(values, places.held_out),
+        anomalous_amounts=_some(values, places.anomalous),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Which rows of a table in memory are learned from, and which judge."""
+
+    learned: NDArray[np.intp]
+    held_out: NDArray[np.intp]
+    anomalous: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, bad: NDArray[np.bool_], moments: NDArray[np.int64] | None, seed: int, learn_from: LearnFrom) -> _Places:
+        """bad: which rows (n,) are anomalous. moments: their event times; None without a time."""
+        normal, anomalous = np.flatnonzero(~bad), np.flatnonzero(bad)
+        learned, held_out = _parted(normal[_order(moments, normal, seed)])
+        if learn_from == "all":
+            more, anomalous = _parted(anomalous[_order(moments, anomalous, seed)])
+            learned = np.sort(np.append(learned, more))
+        return cls(learned, held_out, _kept(moments, anomalous))
+
+
+def _parted(ordered: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first of them, and the share that is held out."""
+    cut = round(len(ordered) * (1 - HELD_OUT))
+    return ordered[:cut], ordered[cut:]
+
+
+def _some(values: NDArray[np.float64] | None, places: NDArray[np.intp]) -> NDArray[np.float64]:
+    return np.empty(0) if values is None else values[places]
 
 
 def _streamed(

@@ -1,4 +1,4 @@
-"""From raw rows to what a network sees, and back: fitted in one pass over the training rows, served inside the graph.
+"""From raw rows to what networks see, and back: fitted in one pass over the training rows, served inside the graph.
 
 Every step works on numpy's arrays and on Keras' tensors alike: `library` is numpy or keras.ops.
 """
@@ -6,7 +6,7 @@ Every step works on numpy's arrays and on Keras' tensors alike: `library` is num
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -184,6 +184,12 @@ class Turn:
         return library.matmul(z, self.inverse.astype(_like(z))) + self.mean.astype(_like(z))
 
 
+def cut(x: Any, truncate: bool, library: Any) -> Any:
+    """Values within FARTHEST; those that are truncated become whole numbers, towards 0."""
+    x = library.clip(x, -FARTHEST, FARTHEST)
+    return library.sign(x) * library.floor(library.absolute(x)) if truncate else x
+
+
 Fitted = Affine | UnitLength | Pieces | Turn
 _KINDS: dict[str, Callable[..., Fitted]] = {one.kind: one for one in (Affine, UnitLength, Pieces, Turn)}
 
@@ -223,14 +229,10 @@ class Preprocessing:
 
     def _ways(self, rows: Any, library: Any) -> list[Any]:
         x = library.where(library.isnan(rows), self.fill.astype(_like(rows)) + library.zeros_like(rows), rows)
-        ways = [self._widened(self._cut(x, library), library)]
+        ways = [self._widened(cut(x, self.truncate, library), library)]
         for step in self.steps:
             ways.append(library.clip(step.forward(ways[-1], library), -FAR, FAR))
         return ways
-
-    def _cut(self, x: Any, library: Any) -> Any:
-        x = library.clip(x, -FARTHEST, FARTHEST)
-        return library.sign(x) * library.floor(library.absolute(x)) if self.truncate else x
 
     def _widened(self, x: Any, library: Any) -> Any:
         """Text features as columns of 0 and 1."""
@@ -274,47 +276,68 @@ class Preprocessing:
         return cls(np.array(config["fill"]), tuple(config["sizes"]), config["truncate"], steps)
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What one pass over the training rows told, of columns (D,) as they come to the first step.
+
+    bare: the preprocessing without any step. moments: of the columns. scaled: of the rows without gaps at unit length;
+    None where no step asks for it or there is no such row. sample: float64 (n, D), rows that stand for all.
+    """
+
+    bare: Preprocessing
+    moments: Moments
+    scaled: Moments | None
+    sample: Array
+
+
 def fit(
-    steps: Sequence[Step],
+    chains: Sequence[Sequence[Step]],
     features: Sequence[str],
     sizes: Sequence[int],
     truncate: bool,
     chunks: Callable[[], Iterable[NDArray[np.float32]]],
     sample: NDArray[np.float32],
-) -> Preprocessing:
-    """A recipe's steps fitted on training rows, in one pass over `chunks` of them (m, d).
+) -> list[Preprocessing]:
+    """Each branch's steps fitted on training rows, all of them in one pass over `chunks` of rows (m, d).
 
     sample (n, d): rows that stand for all where order statistics and covariances are asked for.
     """
-    bare = Preprocessing(np.zeros(len(features)), tuple(sizes), truncate, ())
-    first_scales = bool(steps) and steps[0].kind == "unit_length"
-    moments, scaled = _one_pass(bare, chunks, first_scales)
-    fill = np.where(np.array(sizes) > 0, 0.0, moments.mean)  # of a text feature its most frequent value
-    here = Preprocessing(fill, tuple(sizes), truncate, ())
-    wide = np.array([np.asarray(sizes)[owner] > 0 for owner in here.owners])
-    state = _widened(moments, here, sample)
-    rows = here.forward(sample.astype(np.float64))
+    first_scales = any(steps and steps[0].kind == "unit_length" for steps in chains)
+    raw, scaled = _one_pass(truncate, chunks, first_scales)
+    fill = np.where(np.array(sizes) > 0, 0.0, raw.mean)  # of a text feature its most frequent value
+    bare = Preprocessing(fill, tuple(sizes), truncate, ())
+    rows = bare.forward(sample.astype(np.float64))
+    known = Statistics(bare, _widened(raw, bare, rows), scaled, rows)
+    return [_fitted(steps, features, known) for steps in chains]
+
+
+def _fitted(steps: Sequence[Step], features: Sequence[str], known: Statistics) -> Preprocessing:
+    owners, sizes = known.bare.owners, np.asarray(known.bare.sizes)
+    wide = sizes[owners] > 0
+    state, rows = known.moments, known.sample
     fitted: list[Fitted] = []
     for number, step in enumerate(steps):
-        chosen = np.array([step.columns is None or features[owner] in step.columns for owner in here.owners])
+        chosen = np.array([step.columns is None or features[owner] in step.columns for owner in owners])
         one = _FITS[step.kind](state, rows, chosen, wide)
         rows = np.clip(one.forward(rows, np), -FAR, FAR)
         if isinstance(one, Affine):
             state = _moved(state, one)
+        elif number == 0 and isinstance(one, UnitLength) and known.scaled and not any(sizes):
+            state = known.scaled
         else:
-            state = scaled if number == 0 and first_scales and scaled and not any(sizes) else Moments.of([rows])
+            state = Moments.of([rows])
         fitted.append(one)
-    return Preprocessing(fill, tuple(sizes), truncate, tuple(_merged(fitted)))
+    return replace(known.bare, steps=tuple(_merged(fitted)))
 
 
 def _one_pass(
-    bare: Preprocessing, chunks: Callable[[], Iterable[NDArray[np.float32]]], scaled: bool
+    truncate: bool, chunks: Callable[[], Iterable[NDArray[np.float32]]], scaled: bool
 ) -> tuple[Moments, Moments | None]:
     """Moments of the raw rows and, where it is asked for, of the rows without gaps at unit length."""
     raw: Moments | None = None
     long: Moments | None = None
     for chunk in chunks():
-        rows = bare._cut(chunk.astype(np.float64), np)
+        rows = cut(chunk.astype(np.float64), truncate, np)
         here = Moments.of([rows])
         raw = here if raw is None else raw.plus(here)
         if scaled and len(whole := rows[~np.isnan(rows).any(axis=1)]):
@@ -325,13 +348,13 @@ def _one_pass(
     return raw.without_gaps(), long
 
 
-def _widened(moments: Moments, here: Preprocessing, sample: NDArray[np.float32]) -> Moments:
-    """Moments of the columns (D,): a number's are those of its feature, a category's those of the sample."""
-    if not any(here.sizes):
+def _widened(moments: Moments, bare: Preprocessing, sample: Array) -> Moments:
+    """Moments of the columns (D,): a number's are those of its feature, a category's those of the sample (n, D)."""
+    if not any(bare.sizes):
         return moments
-    owners = here.owners
-    wide = Moments.of([here.forward(sample.astype(np.float64))])
-    text = np.asarray(here.sizes)[owners] > 0
+    owners = bare.owners
+    wide = Moments.of([sample])
+    text = np.asarray(bare.sizes)[owners] > 0
     return Moments(*(np.where(text, getattr(wide, f.name), getattr(moments, f.name)[owners]) for f in fields(Moments)))
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from trainer.fit import Check
 from trainer.fit import Progress as Told
 
 LINE_SECONDS = 5.0
@@ -47,3 +48,15 @@ def _lines() -> Told:
             print(f"training: epoch {epoch}/{epochs} loss {loss:.4g} held out {held_out:.4g}", file=sys.stderr)
 
     return tell
+
+
+def checked(check: Check) -> None:
+    """A line for each look at labelled rows; a bar stays below it."""
+    figures = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC", "best_f1": "best F1"}
+    told = " ".join(f"{name} {_share(check[key])}" for key, name in figures.items() if key in check)
+    at = "the threshold" if "best_f1" in check else "the best F1"
+    print(f"check: batch {check['batch']} at {at}: {told}", file=sys.stderr)
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

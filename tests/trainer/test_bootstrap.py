@@ -81,6 +81,16 @@ def test_areas_are_scikit_learn_s(rows: list[tuple[float, bool]]) -> None:
         assert ((drawn >= 0) & (drawn <= 1 + 1e-12)).all()
 
 
+@given(scored, st.floats(0.1, 9), st.floats(0.1, 9))
+def test_weighed_areas_are_scikit_learn_s(rows: list[tuple[float, bool]], normal: float, anomalous: float) -> None:
+    """Where a row stands for several of its kind the average precision is that of all of them."""
+    scores, truth = f32([score for score, _ in rows]), np.array([bad for _, bad in rows])
+    auroc, average_precision = draw_areas(rng(), scores, truth, (normal, anomalous))
+    weights = np.where(truth, anomalous, normal)
+    assert average_precision[0] == pytest.approx(metrics.average_precision_score(truth, scores, sample_weight=weights))
+    assert auroc[0] == pytest.approx(metrics.roc_auc_score(truth, scores))
+
+
 def test_resampled_areas(monkeypatch: pytest.MonkeyPatch) -> None:
     """The areas of resamples are scikit-learn's of rows drawn anew, normal and anomalous ones apart."""
     normal, anomalous = rng().normal(size=90).round(1), rng().normal(1, size=15).round(1)

@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from trainer import preprocessing
 from trainer.export import keras_file, load_keras, serving_graph
 from trainer.network import Part, Reading, dense_autoencoder, memory_autoencoder, whole
 from trainer.recipes import RECIPES, Dense, Layer, Step
+from trainer.report import page
+from trainer.report.evidence import of_artifact
+from trainer.report.sections import compose
 
 Rows = NDArray[np.float32]
 Made = Callable[[str], Artifact]
@@ -103,6 +107,17 @@ def test_scores_tell_rows_apart(recipe: str, made: Made, unseen: Unseen) -> None
         assert made(recipe).model().score(huge)[0] > scores.max()
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_has_a_report(recipe: str, made: Made) -> None:
+    """The report of each recipe's artifact is written, and says what its score is."""
+    found = made(recipe)
+    evidence = of_artifact(found, found.threshold)
+    html = page.render(evidence, compose(evidence, lambda name: None))
+    assert found.manifest["training"]["score"] in unescape(html)
+    assert f"by recipe {found.manifest['training']['recipe']}" in html
+    assert 'id="truncation"' not in html
+
+
 # Files
 
 
@@ -110,9 +125,8 @@ def parts(seed: int = 0) -> list[Part]:
     """An untrained network and a memory, with preprocessing of several steps, as the first that a process makes."""
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
-    found = []
-    for steps in ((Step("normal_scores"),), (Step("standardise"), Step("whiten"))):
-        found.append(preprocessing.fit(steps, tuple("abcdef"), (0,) * WIDTH, False, lambda: iter((ROWS,)), ROWS))
+    chains = ((Step("normal_scores"),), (Step("standardise"), Step("whiten")))
+    found = preprocessing.fit(chains, tuple("abcdef"), (0,) * WIDTH, False, lambda: iter((ROWS,)), ROWS)
     branch = Dense((), (Layer("2x", "gelu"), Layer(3), Layer("2x", "gelu")), swap_noise=0.3, input_noise=0.1)
     centres = np.random.default_rng(seed).normal(size=(20, WIDTH))
     mean, matrix = [0.0] * WIDTH, np.eye(WIDTH).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve, roc_auc_score
+from sklearn.metrics import precision_recall_curve, precision_recall_fscore_support, roc_auc_score
 
 from detector.errors import Failure
 from detector.schema import Schema
 from trainer.datasets import Data
-from trainer.fit import Fitted, fit
+from trainer.fit import Check, Fitted, fit
 from trainer.history import Columns, History, find_schema, prepare
 from trainer.network import Part, Reading, error_of
 from trainer.recipes import Branch, Dense, Layer, Memory, Recipe, Step
@@ -172,31 +173,78 @@ def test_divergence(history: History, optimizer: str) -> None:
 # Looks at labelled rows
 
 
+def at_threshold(check: Check) -> list[float]:
+    """Precision, recall and F1 of a check that has them all."""
+    found = [check[name] for name in ("precision", "recall", "f1")]
+    assert None not in found
+    return [float(one) for one in found if one is not None]
+
+
 def test_checks(labelled: History) -> None:
-    """Every so many batches precision, recall, F1 and AUROC on held-out and anomalous rows are noted."""
-    found = fitted(labelled, changed(RESTLESS, epochs=3, check_every=5))
+    """Every so many batches precision, recall, F1 and AUROC on held-out and anomalous rows are noted, and told."""
+    told: list[Check] = []
+    found = fitted(labelled, changed(RESTLESS, epochs=3, check_every=5), checked=told.append)
     batches = 3 * -(-240 // 32)
     assert [one["batch"] for one in found.checks] == list(range(5, batches + 1, 5))
+    assert told == found.checks
     for one in found.checks:
         assert set(one) == {"batch", "precision", "recall", "f1", "auroc"}
-        assert all(0 <= one[name] <= 1 for name in ("precision", "recall", "f1", "auroc"))
-        p, r = one["precision"], one["recall"]
-        assert one["f1"] == pytest.approx(2 * p * r / (p + r))
-    assert found.checks[-1]["auroc"] > 0.8
+        p, r, f1 = at_threshold(one)
+        assert 0 <= p <= 1
+        assert 0 <= r <= 1
+        assert f1 == pytest.approx(2 * p * r / (p + r))
+    assert (found.checks[-1]["auroc"] or 0) > 0.8
+
+
+def judged(found: Fitted, history: History) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
+    """Scores (n,) of the rows kept out of a fit, which are anomalous, and how many of the history each stands for."""
+    scores = [np.asarray(found.model(rows)["score"]) for rows in (history.held_out, history.anomalous)]
+    counts = [len(one) for one in scores]
+    weights = np.repeat(np.divide((history.normal_rows, history.anomalous_rows), counts), counts)
+    return np.concatenate(scores), np.repeat([False, True], counts), weights
 
 
 @pytest.mark.parametrize("loss", ["mse", "msle"])
 def test_checks_are_scikit_learn_s(labelled: History, loss: str) -> None:
-    """A check after the last batch has the AUROC of the model's own scores, and the best F1 of any line in them."""
+    """A check after the last batch has the AUROC of the model's own scores, and the best F1 of any line in them.
+
+    Held-out rows stand for all normal rows of the history, so that the F1 is at its prevalence.
+    """
     last = changed(RESTLESS, epochs=1, patience=0, loss=loss, check_every=-(-240 // 32))
     found = fitted(labelled, last)
-    scores = np.concatenate([found.model(rows)["score"] for rows in (labelled.held_out, labelled.anomalous)])
-    truth = np.arange(len(scores)) >= len(labelled.held_out)
-    precision, recall, _ = precision_recall_curve(truth, scores)
+    scores, truth, weights = judged(found, labelled)
+    precision, recall, _ = precision_recall_curve(truth, scores, sample_weight=weights)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
     (check,) = found.checks
     assert check["auroc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-3)
     assert check["f1"] == pytest.approx(f1.max(), abs=1e-2)
+
+
+@pytest.mark.parametrize("line", [0.0, 0.7, 2.0])
+def test_checks_at_a_fixed_threshold(labelled: History, line: float) -> None:
+    """Where the recipe's threshold is a number, a check has precision, recall and F1 there, and the best F1 beside."""
+    last = changed(RESTLESS, epochs=1, patience=0, check_every=-(-240 // 32))
+    found = fitted(labelled, Recipe("at a line", (last,), f"value:{line}"))
+    scores, truth, weights = judged(found, labelled)
+    wanted = precision_recall_fscore_support(truth, scores > line, average="binary", sample_weight=weights)[:3]
+    (check,) = found.checks
+    assert at_threshold(check) == pytest.approx(wanted, abs=1e-6)
+    (best,) = fitted(labelled, last).checks
+    assert check["best_f1"] == best["f1"]
+    assert check["auroc"] == best["auroc"]
+
+
+def test_checks_where_nothing_alerts(labelled: History) -> None:
+    """At a threshold that no row reaches there is no precision, and nothing is caught."""
+    found = fitted(labelled, Recipe("far", (changed(RESTLESS, epochs=1, check_every=4),), "value:1e6"))
+    assert [(one["precision"], one["recall"], one["f1"]) for one in found.checks] == [(None, 0, 0)] * 2
+
+
+def test_no_checks_of_errors_that_are_no_numbers(labelled: History) -> None:
+    """A training that diverges while it is looked at fails as one that is not."""
+    wild = changed(RESTLESS, layers=(Layer(9, "gelu"), Layer(9, "gelu")), learning_rate=1e6, optimizer="sgd")
+    with pytest.raises(Failure, match="training diverged"):
+        fitted(labelled, changed(wild, check_every=1))
 
 
 def test_checks_change_nothing(labelled: History) -> None:
@@ -246,6 +294,19 @@ def test_tensorboard_of_several_networks(history: History, tmp_path: Path) -> No
 
 
 # Several branches
+
+
+def test_the_rows_are_surveyed_once(history: History) -> None:
+    """However many branches there are, one pass over the training rows tells all that preprocessing needs."""
+    opened = []
+
+    def chunks() -> Iterator[NDArray[np.float32]]:
+        opened.append(1)
+        return history.training.chunks()
+
+    counting = replace(history, training=replace(history.training, chunks=chunks))
+    fitted(counting, recipe(MEMORY, msgspec.structs.replace(MEMORY, preprocessing=(Step("min_max"),)), MEMORY))
+    assert len(opened) == 1
 
 
 def errors_of(one: Fitted, rows: NDArray[np.float32]) -> list[NDArray[np.float64]]:

@@ -27,7 +27,7 @@ from trainer.__main__ import main
 from trainer.datasets import KNOWN
 from trainer.evaluate import evaluate
 from trainer.history import days
-from trainer.recipes import RECIPES, find
+from trainer.recipes import RECIPES, find, source
 from trainer.simulate import simulated_cards, simulated_ecg
 
 Capture = pytest.CaptureFixture[str]
@@ -43,6 +43,7 @@ COMMANDS = (
     "recipes",
     "report",
     "threshold",
+    "sign",
 )
 
 
@@ -99,6 +100,30 @@ def test_fit_says_what_it_made(twins: list[Run]) -> None:
     assert "model           simulated-ecg version 1" in run.stdout
     assert "label label (normal = 1)" in run.stdout
     assert f"{found.threshold.value:.9g} by mean+1sd" in run.stdout
+
+
+def test_fit_by_the_default_recipe_says_no_more(file: Path, tmp_path: Path) -> None:
+    """However many networks a recipe has, stderr has the progress alone: nothing that TensorFlow has to say."""
+    short = source("default").replace("steps = 2000", "steps = 20").replace("prototypes = 512", "prototypes = 16")
+    (tmp_path / "short.toml").write_text(short, encoding="utf-8")
+    order = ["fit", file, "--recipe", tmp_path / "short.toml", "--out", tmp_path / "m"]
+    command = [sys.executable, "-m", "trainer", *map(str, order)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0
+    assert re.fullmatch(r"(training: epoch \d+/20 loss [-+.e\d]+ held out [-+.e\d]+\n)+", ran.stderr)
+
+
+def test_fit_tells_its_checks(tiny: Path, file: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Each look at labelled rows is a line on stderr, which says at which threshold it is."""
+    order = ["fit", str(file), "--recipe", str(tiny), "--epochs", "1", "--out", str(tmp_path / "m")]
+    figures = r"precision (\d\.\d{4}|undefined) recall \d\.\d{4} F1 \d\.\d{4} AUROC \d\.\d{4}"
+    for threshold, wanted in (("percentile:99", rf"at the best F1: {figures}"), ("value:3", rf"{figures} best F1 0\.")):
+        tiny.write_text(TINY.replace("epochs = 2", "check_every = 2"))
+        assert main([*order, "--threshold", threshold]) == 0
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("check: batch ")]
+        assert [line.split()[2] for line in lines] == ["2", "4"]
+        assert all(re.search(wanted, line) for line in lines)
+    assert artifact.load(tmp_path / "m").manifest["training"]["checks_threshold"] == 3
 
 
 def test_fit_of_a_file(file: Path, tmp_path: Path, capsys: Capture) -> None:

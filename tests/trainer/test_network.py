@@ -268,7 +268,7 @@ def test_text_features_in_the_whole() -> None:
     """A text feature's columns are one contribution, and what is expected of it is the position of a value."""
     table = f32([[1, 0], [2, 1], [3, 2], [4, 0], [5, 0]])
     sizes = (0, 3)
-    before = preprocessing.fit((), ("a", "shop"), sizes, False, lambda: iter((table,)), table)
+    (before,) = preprocessing.fit(((),), ("a", "shop"), sizes, False, lambda: iter((table,)), table)
     found = of_parts([Part(before, halving(5), (Reading({"loss": "mse"}),))], table)
     z = before.forward(table)
     np.testing.assert_allclose(found["contribution"][:, 1], (z[:, 1:] ** 2).sum(axis=1) / 20, rtol=1e-6)
@@ -289,7 +289,7 @@ def test_error_of_a_reading(fresh: Rows) -> None:
 @pytest.mark.parametrize("kind", SCALERS)
 def test_the_exported_graph_scales_alike(kind: Any, rows: Rows, fresh: Rows) -> None:
     """In the exported graph a row is scaled as scikit-learn scales it, and what is expected is scaled back."""
-    before = preprocessing.fit((Step(kind),), FEATURES, (0,) * 4, False, lambda: iter((rows,)), rows)
+    (before,) = preprocessing.fit(((Step(kind),),), FEATURES, (0,) * 4, False, lambda: iter((rows,)), rows)
     model = Model(serving_graph(whole([Part(before, halving(4), (Reading({"loss": "mse"}),))], 4)), 4)
     scaler = SCALERS[kind]().fit(rows.astype(float))
     z = scaler.transform(fresh.astype(float))

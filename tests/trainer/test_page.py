@@ -15,13 +15,13 @@ from tests.readme import TRAINER
 def test_commands_run(tmp_path: Path) -> None:
     """The commands run one after the other, and what they speak of is there in the end."""
     blocks = re.findall(r"```sh\n(.*?)```", TRAINER.read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in blocks:
         done = subprocess.run(
             ["bash", "-euc", block], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
         )
         assert done.returncode == 0, block + done.stdout + done.stderr
-    assert artifact.load(tmp_path / "model").threshold.method == "recall@precision:0.5"
+    assert artifact.load(tmp_path / "model").threshold.method == "percentile:99.9"
     assert artifact.load(tmp_path / "mine").manifest["training"]["recipe"] == "mine"
     assert (tmp_path / "model.report" / "report.html").is_file()

@@ -75,7 +75,8 @@ def fresh() -> Rows:
 def fitted(steps: tuple[Step, ...], rows: Rows, sizes: tuple[int, ...] = (), truncate: bool = False) -> Preprocessing:
     """Fitted on rows that are in memory."""
     names = FEATURES[: rows.shape[1]]
-    return fit(steps, names, sizes or (0,) * rows.shape[1], truncate, lambda: iter((rows,)), rows)
+    (found,) = fit((steps,), names, sizes or (0,) * rows.shape[1], truncate, lambda: iter((rows,)), rows)
+    return found
 
 
 def chunked(rows: Rows, cuts: list[int]) -> list[Rows]:
@@ -132,7 +133,8 @@ def test_recipe_of_the_cards() -> None:
     ends = [recipe.features.index(name) for name in ("Time", "Amount")]
     z[:, ends] = StandardScaler().fit_transform(z[:, ends])
     steps = recipe.branches[0].preprocessing
-    found = fit(steps, recipe.features, (0,) * 30, False, lambda: iter((wide,)), wide).forward(wide.astype(float))
+    (made,) = fit((steps,), recipe.features, (0,) * 30, False, lambda: iter((wide,)), wide)
+    found = made.forward(wide.astype(float))
     np.testing.assert_allclose(found, (z - z.min()) / (z.max() - z.min()), rtol=1e-10, atol=1e-12)
 
 
@@ -195,10 +197,25 @@ def test_any_chunking_gives_the_same(rows: Rows, chain: str, cuts: list[int]) ->
         opened.append(1)
         return iter(chunked(rows, cuts))
 
-    found = fit(CHAINS[chain], FEATURES, (0,) * 4, False, chunks, rows)
+    (found,) = fit((CHAINS[chain],), FEATURES, (0,) * 4, False, chunks, rows)
     assert len(opened) == 1
     whole = fitted(CHAINS[chain], rows).forward(rows.astype(float))
     np.testing.assert_allclose(found.forward(rows.astype(float)), whole, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("sizes", [(0,) * 4, (0, 0, 0, 3)])
+def test_one_pass_for_all(rows: Rows, sizes: tuple[int, ...]) -> None:
+    """However many branches there are the rows are read once, and each is fitted to the bit as if it were alone."""
+    opened = []
+
+    def chunks() -> Iterator[Rows]:
+        opened.append(1)
+        return iter((rows[:123], rows[123:]))
+
+    found = fit(list(CHAINS.values()), FEATURES, sizes, False, chunks, rows[:400])
+    assert len(opened) == 1
+    alone = [fit((chain,), FEATURES, sizes, False, chunks, rows[:400])[0] for chain in CHAINS.values()]
+    assert [one.to_config() for one in found] == [one.to_config() for one in alone]
 
 
 def test_the_sample_stands_in_only_where_it_must(rows: Rows) -> None:
@@ -206,7 +223,7 @@ def test_the_sample_stands_in_only_where_it_must(rows: Rows) -> None:
     some = rows[:50]
 
     def of(steps: tuple[Step, ...], sample: Rows) -> Wide:
-        found = fit(steps, FEATURES, (0,) * 4, False, lambda: iter((rows[:100], rows[100:])), sample)
+        (found,) = fit((steps,), FEATURES, (0,) * 4, False, lambda: iter((rows[:100], rows[100:])), sample)
         return np.asarray(found.forward(rows.astype(float)))
 
     for chain in ("standardise", "min_max", "min_max_global", "cards", "accounts"):
@@ -217,7 +234,7 @@ def test_the_sample_stands_in_only_where_it_must(rows: Rows) -> None:
 def test_no_rows() -> None:
     """Without a row there is nothing to fit on."""
     with pytest.raises(ValueError, match="no rows to learn from"):
-        fit((STANDARD,), FEATURES, (0,) * 4, False, lambda: iter(()), np.empty((0, 4), np.float32))
+        fit(((STANDARD,),), FEATURES, (0,) * 4, False, lambda: iter(()), np.empty((0, 4), np.float32))
 
 
 # Gaps, whole numbers, text

@@ -13,7 +13,7 @@ from detector.errors import UsageError
 from detector.table.accounts import ACCOUNT_FEATURES
 from detector.threshold import parse
 from trainer.network import SwapNoise, dense_autoencoder
-from trainer.recipes import RECIPES, Activation, Dense, Layer, Memory, Recipe, find, read, source
+from trainer.recipes import RECIPES, Activation, Branch, Dense, Layer, Memory, Recipe, find, read, source
 
 V = tuple(f"V{number}" for number in range(1, 29))
 WIDTHS = {
@@ -217,6 +217,23 @@ def test_own_recipes_may_begin_a_person_s(name: str, tmp_path: Path) -> None:
     path.write_text(source(name), encoding="utf-8")
     assert find(str(path)) == ("mine", RECIPES[name])
     assert find(name) == (name, RECIPES[name])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "branches", "wanted"),
+    [
+        ("value:10", (Dense((), ()),), 10.0),
+        ("value:-1.5", (Dense((), ()),), -1.5),
+        ("mad:3", (Dense((), ()),), None),
+        ("value:10", (Dense((), (), readings=("whitened",)),), None),
+        ("value:10", (Dense((), (), readings=("plain", "whitened")),), None),
+        ("value:10", (Dense((), ()), Memory(())), None),
+        ("value:10", (Memory(()),), None),
+    ],
+)
+def test_a_threshold_that_is_fixed(threshold: str, branches: tuple[Branch, ...], wanted: float | None) -> None:
+    """A threshold is known before the training where it is a number and the score one plain error of one network."""
+    assert Recipe("x", branches, threshold).fixed == wanted
 
 
 def test_truncate_is_a_line_away() -> None:

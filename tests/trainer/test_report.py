@@ -32,6 +32,7 @@ from detector.threshold import above
 from tests.arrays import f32
 from trainer import latent
 from trainer.__main__ import main
+from trainer.commands.show import describe
 from trainer.datasets import Data
 from trainer.evaluate import evaluate
 from trainer.network import Preprocess, dense_autoencoder, memory_autoencoder
@@ -231,7 +232,7 @@ def test_rows_that_were_kept_weigh_as_the_history_has_them() -> None:
 
 
 def test_losses_are_the_manifest_s(cards_artifact: Artifact) -> None:
-    """The loss curve has the manifest's losses; checks by batch are drawn where there are some, else missed aloud."""
+    """The loss curve has the manifest's losses; that there are no checks by batch is said."""
     told = dict(cards_artifact.manifest["training"])
     told.pop("checks", None)
     found = training.section(told)
@@ -239,10 +240,37 @@ def test_losses_are_the_manifest_s(cards_artifact: Artifact) -> None:
     assert "no precision and recall by batch" in found.texts[-1]
     for loss in (told["losses"][0], told["losses"][-1], told["held_out_losses"][-1]):
         assert number(loss) in found.pictures[0].alt
-    checks = [{"batch": 1000, "precision": None, "recall": 0.2, "f1": 0.3}, {"batch": 2000, "recall": 0.5, "f1": 0.4}]
-    with_checks = training.section({**told, "checks": checks})
-    assert [one.name for one in with_checks.pictures] == ["loss", "checks"]
-    assert with_checks.pictures[1].alt == "Figures at 2 checks up to batch 2,000; at the last: recall 0.5, F1 0.4."
+
+
+def test_checks_are_the_manifest_s(cards_artifact: Artifact) -> None:
+    """The checks have the manifest's figures, and it is said at which threshold they are; none was noted once."""
+    checks: list[dict[str, Any]] = [
+        {"batch": 1000, "precision": None, "recall": 0.2, "f1": 0.3},
+        {"batch": 2000, "recall": 0.5, "f1": 0.4},
+    ]
+    told = {**cards_artifact.manifest["training"], "checks": checks}
+    for line, wanted in ((None, "the best F1 of each check"), (10.0, "the recipe's threshold, 10")):
+        found = training.section({**told, "checks_threshold": line})
+        assert [one.name for one in found.pictures] == ["loss", "checks"]
+        assert found.pictures[1].alt == "Figures at 2 checks up to batch 2,000; at the last: recall 0.5, F1 0.4."
+        assert found.texts[-1] == f"Precision, recall and F1 of the checks are at {wanted}."
+    del told["checks_threshold"]
+    assert "the best F1 of each check" in training.section(told).texts[-1]
+    beside = [{**one, "best_f1": 0.75} for one in checks]
+    assert training.section({**told, "checks": beside}).pictures[1].alt.endswith("F1 0.4, best F1 0.75.")
+
+
+@pytest.mark.parametrize(
+    "absent", ["score", "checks", "checks_threshold", "calibrated_on", "held_out_mean_score", "truncation"]
+)
+def test_a_manifest_of_an_earlier_version(absent: str, cards_artifact: Artifact) -> None:
+    """What an earlier version did not note is missed by neither the report nor `show`."""
+    earlier = {key: value for key, value in cards_artifact.manifest["training"].items() if key != absent}
+    found = replace(cards_artifact, manifest={**cards_artifact.manifest, "training": earlier})
+    evidence = of_artifact(found, found.threshold)
+    html = page.render(evidence, [training.section(earlier)])
+    assert ("not said: the artifact is of an earlier version" in html) == (absent == "score")
+    assert ("not said" in describe(found)) == (absent == "score")
 
 
 truths = st.lists(st.booleans(), min_size=1, max_size=300).map(np.array)
@@ -612,6 +640,7 @@ def test_a_report_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
             raise OSError(28, "No space left on device")
         return real(path, target)
 
+    monkeypatch.setattr("detector.exchange._exchanged", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(Failure, match="No space left on device"):
         folder.write(out, f"{folder.MARK} newer", [])

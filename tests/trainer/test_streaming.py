@@ -117,9 +117,9 @@ def test_as_in_memory(folder: Path, frame: pd.DataFrame, chunk: int, learn_from:
 def same_preprocessing(streamed: History, kept: History) -> None:
     """Asserts that steps which need no sample come out the same."""
     steps = (Step("standardise"), Step("min_max"))
-    one, other = (
+    (one,), (other,) = (
         preprocessing.fit(
-            steps, SHOP.features, [0, 0, 2, 0], False, found.training.chunks, ordered(found.training.sample)
+            (steps,), SHOP.features, [0, 0, 2, 0], False, found.training.chunks, ordered(found.training.sample)
         )
         for found in (streamed, kept)
     )
@@ -386,8 +386,8 @@ def peak(path: Path) -> int:
     try:
         data = long(path, 200)
         found = prepare(data, find_schema(data, Columns()), 0)
-        before = preprocessing.fit(
-            (Step("standardise"),),
+        (before,) = preprocessing.fit(
+            ((Step("standardise"),),),
             found.schema.features,
             [0] * len(found.schema.features),
             False,

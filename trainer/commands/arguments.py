@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 from detector.artifact import Artifact
 from detector.errors import UsageError
+from detector.signature import SigningKey, open_to_others, read_signing_key
 from detector.threshold import parse, refuse_running
 
 FILES = "a CSV (also .gz .xz .zst), Parquet or TFRecord (also .gz) file, or a directory of Parquet or TFRecord files"
@@ -22,6 +25,23 @@ def add_label(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--normal", metavar="VALUE", help="the label's value for a normal row (default: found; 0 for numbers)"
     )
+
+
+def add_signing_key(command: argparse.ArgumentParser) -> None:
+    """--signing-key."""
+    command.add_argument(
+        "--signing-key", metavar="FILE", type=Path, help="sign the artifact with this private key (default: unsigned)"
+    )
+
+
+def signing_key(path: Path | None) -> SigningKey | None:
+    """The private key of a file, if one is given; a person is warned of a file that others may read."""
+    if path is None:
+        return None
+    key = read_signing_key(path)
+    if open_to_others(path):
+        print(f"warning: signing key {path}: others may read it; chmod 600 {path}", file=sys.stderr)
+    return key
 
 
 def positive(text: str) -> int:

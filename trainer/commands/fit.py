@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from detector import artifact
+from detector.artifact import Artifact
 from detector.errors import Failure, UsageError
 from detector.quiet import held_back
+from detector.signature import SigningKey
 from trainer import memory
-from trainer.commands.arguments import add_data, add_label, positive, seed
+from trainer.commands.arguments import add_data, add_label, add_signing_key, positive, seed, signing_key
 from trainer.commands.show import describe
-from trainer.datasets import open_data
-from trainer.history import Columns
+from trainer.datasets import Data, open_data
+from trainer.history import Columns, History
 from trainer.recipes import Dense, Recipe, find
 
 ABOUT = "train on the normal rows of DATA and write an artifact"
@@ -49,19 +53,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the model's name (default: that of DATA)")
     parser.add_argument("--version", default="1", help="the model's version (default: 1)")
+    add_signing_key(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Does it."""
     with held_back():  # TensorFlow takes seconds to import, and only this command needs it
-        from tensorflow.errors import OpError
-
         from trainer.build import Order, build
         from trainer.distribution import joined
-        from trainer.progress import told
+        from trainer.progress import checked, told
 
     name, recipe = find(arguments.recipe)
     workers = joined(os.environ.get("TF_CONFIG", ""))
+    follows = workers is not None and not workers.cluster.chief
     budget = arguments.memory or memory.budget()
     data = open_data(arguments.data, arguments.seed, budget if recipe.table == "as_is" else None)
     order = Order(
@@ -72,31 +76,52 @@ def run(arguments: argparse.Namespace) -> None:
         threshold=arguments.threshold,
         epochs=arguments.epochs,
         seed=arguments.seed,
-        tensorboard=None if workers and not workers.cluster.chief else _board(arguments.tensorboard, recipe),
+        tensorboard=None if follows else _board(arguments.tensorboard, recipe),
+        signing_key=None if follows else signing_key(arguments.signing_key),
     )
+    with told() as progress, _explained(arguments.out):
+        history = build(data, _columns(arguments), order, arguments.out, progress, workers, checked)
+    _tell(data, history)
+    if workers and follows:
+        print(f"{workers.cluster}: trained; worker 0 writes {arguments.out}")
+    else:
+        _tell_made(artifact.load(arguments.out), order.signing_key)
+
+
+def _columns(arguments: argparse.Namespace) -> Columns:
     features = tuple(arguments.features.split(",")) if arguments.features else None
-    columns = Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key, arguments.amount)
-    with told() as progress:
-        try:
-            history = build(data, columns, order, arguments.out, progress, workers)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-        except OSError as error:
-            raise Failure(f"out {arguments.out}: {error.strerror or error}") from error
-        except OpError as error:
-            reason = error.message.partition("\n")[0]
-            raise Failure(f"TensorFlow: {reason}") from error
+    return Columns(features, arguments.label, arguments.normal, arguments.time, arguments.key, arguments.amount)
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """What cannot be done, in one line."""
+    from tensorflow.errors import OpError
+
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise Failure(f"out {out}: {error.strerror or error}") from error
+    except OpError as error:
+        reason = error.message.partition("\n")[0]
+        raise Failure(f"TensorFlow: {reason}") from error
+
+
+def _tell(data: Data, history: History) -> None:
     if history.dropped:
         print(f"left out: {', '.join(history.dropped)}")
     if data.stream:
         print(f"streamed from the file; what its columns are was found in the first {len(data.frame):,} rows")
-    if workers and not workers.cluster.chief:
-        print(f"{workers.cluster}: trained; worker 0 writes {arguments.out}")
-        return
-    made = artifact.load(arguments.out)
+
+
+def _tell_made(made: Artifact, key: SigningKey | None) -> None:
     if foreign := made.manifest["data"].get("not_english"):
         print(f"left out: {foreign} accounts that are not English")
     print(describe(made))
+    if key:
+        print(f"signed by key {key.id}")
 
 
 def _board(folder: Path | None, recipe: Recipe) -> Path | None:

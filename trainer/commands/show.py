@@ -8,8 +8,10 @@ from pathlib import Path
 
 from detector import artifact
 from detector.artifact import Artifact
+from trainer.truncation import comparison, losses
 
 ABOUT = "say what an artifact is"
+NOT_SAID = "not said: the artifact is of an earlier version"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +40,10 @@ def describe(found: Artifact) -> str:
         "may be missing": ", ".join(schema.optional) or "none",
         "columns": f"key {schema.key}, time {schema.time}, label {schema.label} (normal = {schema.normal})",
         "threshold": f"{found.threshold.value:.9g} by {found.threshold.method}",
-        "score": training["score"],
+        "score": training.get("score", NOT_SAID),
         "normal scores": f"median {found.summary.median:.6g}, MAD {found.summary.mad:.6g}, of {found.summary.rows}",
-        "directory": str(found.path),
     }
+    if cost := training.get("truncation"):
+        lines |= {"truncate": losses(cost), "its cost": comparison(cost)}
+    lines["directory"] = str(found.path)
     return "\n".join(f"{name:<16}{value}" for name, value in lines.items())

@@ -15,7 +15,9 @@ from detector import artifact
 from detector.artifact import Artifact
 from detector.calibration import Calibration
 from detector.errors import Failure, UsageError
+from detector.signature import SigningKey
 from detector.threshold import Threshold, calibrate, parse
+from trainer.commands.arguments import add_signing_key, signing_key
 from trainer.comparison import BRACKETS, Judged, caution, methods, origin, side_by_side
 from trainer.tradeoff import figures
 
@@ -35,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--dry-run", action="store_true", help="print what would be, leave the artifact as it is")
+    add_signing_key(parser)
     _let_spec_stand_anywhere(parser)
 
 
@@ -54,12 +57,13 @@ def _let_spec_stand_anywhere(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Does it."""
+    key = signing_key(arguments.signing_key)
     found = artifact.load(arguments.model)
     known = _with_amount(found.calibration, arguments.amount)
     if arguments.spec is None:
         _compare(found, known, arguments.json)
     else:
-        _move(found, known, _moved(found, arguments.spec), arguments)
+        _move(found, known, _moved(found, arguments.spec), key, arguments)
 
 
 def _with_amount(held: Calibration, asked: str | None) -> Calibration:
@@ -107,25 +111,35 @@ def _refused(method: str, why: str) -> dict[str, Any]:
     return {"method": method, "refused": why}
 
 
-def _move(found: Artifact, known: Calibration, moved: Threshold, arguments: argparse.Namespace) -> None:
+def _move(
+    found: Artifact, known: Calibration, moved: Threshold, key: SigningKey | None, arguments: argparse.Namespace
+) -> None:
     before, after = _judged(known, found.threshold), _judged(known, moved)
     same = moved == found.threshold
     written = not same and not arguments.dry_run
+    was_signed = (found.path / artifact.SIGNATURE).exists()
     if written:
-        _write(found, moved)
+        _write(found, moved, key)
     if arguments.json:
-        moves = {"before": _plain(before), "after": _plain(after), "written": written}
+        signed_by = key.id if key and written else None
+        moves = {"before": _plain(before), "after": _plain(after), "written": written, "signed_by": signed_by}
         print(json.dumps({**_source(found), **moves}, indent=2))
         return
     done = "unchanged: it is where it was" if same else "dry run: nothing is written"
     if written:
-        done = f"written: {found.path}; a detector takes it up when it starts"
+        done = f"written: {found.path}; a detector takes it up when it starts{_signed(found.path, was_signed, key)}"
     titles, columns = (("now",), [before]) if same else (("before", "after"), [before, after])
     table = side_by_side(titles, columns, known.amount)
     print("\n".join([*origin(found), "", *table, "", BRACKETS, *caution(moved.method), done]))
 
 
-def _write(found: Artifact, moved: Threshold) -> None:
+def _signed(model: Path, before: bool, key: SigningKey | None) -> str:
+    if key:
+        return f"; signed by key {key.id}"
+    return f"\nnot signed any more: `python -m trainer sign {model} --key FILE` signs it again" if before else ""
+
+
+def _write(found: Artifact, moved: Threshold, key: SigningKey | None) -> None:
     step = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": asdict(found.threshold),
@@ -133,7 +147,7 @@ def _write(found: Artifact, moved: Threshold) -> None:
     }
     steps = [*found.manifest.get("threshold_history", []), step]
     try:
-        artifact.amend(found, {"threshold": asdict(moved), "threshold_history": steps})
+        artifact.amend(found, {"threshold": asdict(moved), "threshold_history": steps}, key)
     except OSError as error:
         raise Failure(f"model {found.path}: {error.strerror or error}") from error
 

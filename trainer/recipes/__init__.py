@@ -115,8 +115,8 @@ class Dense(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="dense"
     the values, uniform between 0 and twice this, is taken from other rows. steps: batches in all, the learning rate
     falling to 0 by a cosine; 0 for `epochs` over the rows. patience: epochs without `min_delta` of improvement on
     held-out rows before it stops and takes back the best weights; 0 for never. weights_sd: of the normal distribution
-    that weights begin with; 0 for Glorot's uniform one. check_every: batches between two looks at labelled held-out
-    rows; 0 for none.
+    that weights begin with; 0 for Glorot's uniform one. check_every: batches between two looks at labelled rows that
+    were kept out of the fit, at a threshold that is a number or, where it is none, at the best F1; 0 for none.
     """
 
     preprocessing: tuple[Step, ...]
@@ -188,6 +188,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError("branches: a memory that joins stands behind a memory that does not")
         if self.features is not None:
             refuse_columns(self.branches, self.features)
+
+    @property
+    def fixed(self) -> float | None:
+        """The threshold where it is a number, so that it stands before anything is learned; None where history tells.
+
+        None too where what is learned decides how errors become the score: of several readings, and of a whitened one.
+        """
+        spec, branch = parse(self.threshold), self.branches[0]
+        plain = len(self.branches) == 1 and isinstance(branch, Dense) and branch.readings == ("plain",)
+        return spec.number if spec.kind == "value" and plain else None
 
 
 def refuse_columns(branches: tuple[Branch, ...], features: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from detector.errors import Failure
+from detector.exchange import move_in_place
 from trainer.report.content import Picture
 
 PAGE, IMAGES = "report.html", "images"
@@ -44,23 +45,11 @@ def write(out: Path, page: str, pictures: Iterable[Picture]) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
             _fill(staging / "new", page, pictures)
-            _exchange(staging / "new", out, staging / "old")
+            move_in_place(staging / "new", out)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise Failure(f"out {out}: {error.strerror or error}") from error
-
-
-def _exchange(new: Path, out: Path, old: Path) -> None:
-    """Moves an older report aside and the new one to its place; the older one comes back if that fails."""
-    if out.exists():
-        out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
 
 
 def _fill(new: Path, page: str, pictures: Iterable[Picture]) -> None:

@@ -19,6 +19,7 @@ from trainer.tradeoff import Figures, figures
 
 HERE = Path(__file__).parent
 AREAS = {"AUROC": "auroc", "average precision": "average_precision"}
+NOT_SAID = "not said: the artifact is of an earlier version"
 
 
 def render(evidence: Evidence, sections: Sequence[Section]) -> str:
@@ -56,7 +57,7 @@ def facts(evidence: Evidence) -> Mapping[str, str]:
         "Model": f"{found.name.name} version {found.name.version}",
         "SHA-256 of its graph": found.name.sha256,
         "Made": f"{m['created_at']} by recipe {m['training']['recipe']}, from {m['data']['name']}",
-        "Score": str(found.manifest["training"]["score"]),
+        "Score": str(m["training"].get("score", NOT_SAID)),
         "Features": f"{len(found.schema.features):,}",
         "Threshold": f"{number(evidence.threshold.value, 9)} by {evidence.threshold.method}",
         "Data": data,

@@ -14,7 +14,7 @@ from detector.artifact import KERAS, Artifact
 from detector.quiet import held_back
 from trainer import latent
 from trainer.evaluate import evaluate
-from trainer.report import decision, errors, features, reliability, space, training
+from trainer.report import decision, errors, features, reliability, space, training, whole_numbers
 from trainer.report.content import Section, counted
 from trainer.report.drawing import classes, styled
 from trainer.report.evidence import Evidence, Seen
@@ -71,8 +71,10 @@ class Depth:
 def compose(evidence: Evidence, tell: Tell) -> list[Section]:
     """All sections of the report."""
     depth = Depth(evidence.artifact, evidence.seen) if evidence.seen else None
-    parts: Sequence[tuple[str, Callable[[], Section]]] = (
-        ("training", lambda: training.section(evidence.artifact.manifest["training"])),
+    told, names = evidence.artifact.manifest["training"], evidence.artifact.schema.features
+    parts: Sequence[tuple[str, Callable[[], Section | None]]] = (
+        ("training", lambda: training.section(told)),
+        ("truncation", lambda: whole_numbers.section(told, names)),
         ("errors", lambda: error_section(evidence)),
         ("right and wrong alerts", lambda: decision_section(evidence)),
         ("other thresholds", lambda: tradeoff_section(evidence)),
@@ -87,7 +89,8 @@ def compose(evidence: Evidence, tell: Tell) -> list[Section]:
     with styled():
         for name, part in parts:
             tell(name)
-            sections.append(part())
+            if section := part():
+                sections.append(section)
     return sections
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from trainer.report.content import Picture, Section, counted, number
-from trainer.report.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, axes, legend, logarithmic, png
+from trainer.report.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, axes, legend, logarithmic, png
 
 CHECKS = {
     "precision": ("precision", "black", "-", "o"),
     "recall": ("recall", GREEN, "--", "s"),
     "f1": ("F1", PURPLE, "-.", "D"),
     "auroc": ("AUROC", ORANGE, ":", "^"),
+    "best_f1": ("best F1", VERMILLION, "--", "v"),
 }
 """Figures of a check during the training: name, colour, line and marker of each."""
 
@@ -34,6 +35,9 @@ def section(training: Mapping[str, Any]) -> Section:
     else:
         texts += ("Nothing here was learned by gradient, so there are no losses.",)
     if checks:
+        line = training.get("checks_threshold")
+        at = "the best F1 of each check" if line is None else f"the recipe's threshold, {number(line)}"
+        texts += (f"Precision, recall and F1 of the checks are at {at}.",)
         pictures.append(by_batch(checks))
     else:
         texts += ("This training kept no precision and recall by batch.",)
@@ -67,7 +71,7 @@ def losses(training: Mapping[str, Any]) -> Picture:
 
 
 def by_batch(checks: Sequence[Mapping[str, Any]]) -> Picture:
-    """Precision, recall, F1 and AUROC of the checks during the training, by the number of batches learned from."""
+    """The figures of the checks during the training, by the number of batches learned from."""
     batches = np.array([check["batch"] for check in checks])
     figure, drawn = axes("batches learned from", "figure on validation rows (0 to 1)")
     last = []
@@ -81,7 +85,7 @@ def by_batch(checks: Sequence[Mapping[str, Any]]) -> Picture:
         drawn.lines[-1].set_label(name)
         last.append(f"{name} {number(values[-1])}")
     drawn.set_ylim(-0.02, 1.02)
-    legend(drawn, 4)
+    legend(drawn, 3)
     alt = (
         f"Figures at {counted(len(checks), 'check')} up to batch {int(batches[-1]):,}; at the last: {', '.join(last)}."
     )
