@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from detector.alerts import ModelName
 from detector.detection import Segment
-from detector.drift import Drift
+from detector.drift import STATES, Drift
 from detector.outcome import Outcome
 from detector.rows import REASONS
 from detector.shadow import Shadow, edges_of
@@ -30,10 +30,13 @@ from detector.shadow import Shadow, edges_of
 STAGES = ("poll", "decode", "score", "statistics", "alerts", "commit")
 OUTCOMES = ("committed", "aborted")
 LATENCY_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
-DRIFT_MEANINGS = (
-    "Population stability index",
-    "Kolmogorov-Smirnov distance",
-)
+DRIFT_MEANINGS = {
+    "psi": ("psi", "Population stability index, against the training reference,", True),
+    "ks": ("ks", "Kolmogorov-Smirnov distance from the training reference", True),
+    "missing": ("missing_share", "Share of missing values", False),
+    "drifting": ("drifting", "1 for drift, 0 for none,", True),
+}
+"""Figures of drift: their metrics' last words, what they are, and whether the score has them too."""
 BATCH_ROWS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
 
@@ -71,26 +74,23 @@ class ScoreHistogram(Collector):
 
 
 class DriftGauges(Collector):
-    """Drift, measured when it is asked for: a scrape costs it, a row does not."""
+    """What the last look at the rows found: shown when it is asked for, never measured by it."""
 
-    def __init__(self, drift: Drift, features: Sequence[str]) -> None:
-        self.measured = drift, tuple(features)
+    def __init__(self, drift: Drift) -> None:
+        self.drift = drift
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of each feature and of the score."""
-        drift, features = self.measured
-        for name, meaning, figures in zip(("psi", "ks"), DRIFT_MEANINGS, drift.measure(), strict=True):
-            gauge = GaugeMetricFamily(
-                f"detector_feature_{name}",
-                f"{meaning} of a feature against the training reference.",
-                labels=["feature"],
-            )
-            for feature, figure in zip(features, figures.tolist(), strict=False):
-                gauge.add_metric([feature], figure)
+        figures, features = self.drift.figures, self.drift.features
+        for figure, (name, meaning, of_score) in DRIFT_MEANINGS.items():
+            values = getattr(figures, figure).tolist()
+            gauge = GaugeMetricFamily(f"detector_feature_{name}", f"{meaning} of a feature.", labels=["feature"])
+            for feature, value in zip(features, values, strict=False):
+                gauge.add_metric([feature], value)
             yield gauge
-            yield GaugeMetricFamily(
-                f"detector_score_{name}", f"{meaning} of the score against it.", figures.tolist()[-1]
-            )
+            if of_score:
+                yield GaugeMetricFamily(f"detector_score_{name}", f"{meaning} of the score.", values[-1])
+        yield GaugeMetricFamily("detector_drift_rows", "Sampled rows that drift was last measured over.", figures.rows)
 
 
 class ShadowMetrics(Collector):
@@ -183,14 +183,16 @@ class Metrics:
         threshold: float,
         model: ModelName,
         drift: Drift,
-        features: Sequence[str],
         clock: Callable[[], float] = time,
     ) -> None:
         registry = self.registry = CollectorRegistry()
         self._scores = ScoreHistogram(threshold)
         registry.register(self._scores)
-        self._drift = DriftGauges(drift, features)
+        self._drift = DriftGauges(drift)
         registry.register(self._drift)
+        self._changes = Counter(
+            "detector_drift_changes", "Features, and the score, that changed to a state.", ["state"], registry=registry
+        )
         self._rows = Counter("detector_rows", "Rows scored and committed.", registry=registry)
         self._alerts = Counter("detector_alerts", "Alerts published.", registry=registry)
         self._rejects = Counter("detector_rejects", "Messages sent to dead letters.", ["reason"], registry=registry)
@@ -220,19 +222,25 @@ class Metrics:
             self._rejects.labels(reason)
         for outcome in OUTCOMES:
             self._transactions.labels(outcome)
+        for state in STATES:
+            self._changes.labels(state)
 
     def _name(self, model: ModelName) -> None:
         self._model.info({"name": model.name, "version": model.version, "sha256": model.sha256})
 
-    def serve(self, threshold: float, model: ModelName, drift: Drift, features: Sequence[str]) -> None:
+    def serve(self, threshold: float, model: ModelName, drift: Drift) -> None:
         """Another model from here on: its scores and its drift begin anew."""
         self._scores.restart(threshold)
-        self._drift.measured = drift, tuple(features)
+        self._drift.drift = drift
         self._name(model)
 
     def watch_shadow(self, shadow: Callable[[], Shadow | None]) -> None:
         """Where to find the shadow model when it is asked for."""
         self._shadow.shadow = shadow
+
+    def drift_changed(self, state: str) -> None:
+        """A feature, or the score, began to drift or is stable again."""
+        self._changes.labels(state).inc()
 
     def model_refused(self) -> None:
         """A successor could not be served."""

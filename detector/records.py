@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
-from detector import takeover
-from detector.alerts import Alert, encode
+from detector import drift, takeover
+from detector.alerts import Alert, Headers, ModelName, encode
+from detector.drift import Change
 from detector.kafka import Record
 from detector.rows import Message, Reject
 from detector.takeover import Takeover
@@ -28,26 +30,50 @@ def dead_letter(reject: Reject, topic: str, limit: int | None = None) -> Record:
     limit: the topic's max.message.bytes. A message above it leaves its bytes where they are, at the place that the
     headers name, and says how many there were: a dead letter without its body is better than a stopped line.
     """
-    message, key, value = reject.message, _bytes(reject.message.key()), _bytes(reject.message.value())
-    headers = [
-        ("errors.reason", reject.reason),
-        ("errors.message", reject.detail),
-        ("errors.topic", message.topic()),
-        ("errors.partition", str(message.partition())),
-        ("errors.offset", str(message.offset())),
-        ("errors.timestamp", str(message.timestamp()[1])),
+    message, detail = reject.message, reject.detail.encode("utf-8", "replace")
+    key, value, found = message.key(), message.value(), message.headers()
+    own = [one for one in found if not one[0].startswith("errors.")] if found else []
+    told = [
+        _reason(reject.reason),
+        ("errors.message", detail),
+        *_source(message.topic(), message.partition()),
+        ("errors.offset", b"%d" % message.offset()),
+        ("errors.timestamp", b"%d" % message.timestamp()[1]),
     ]
-    own = [(name, content) for name, content in message.headers() or () if not name.startswith("errors.")]
-    carried = len(key or b"") + len(value or b"") + sum(len(n.encode()) + len(v or b"") + HEADER_BYTES for n, v in own)
+    carried = _carried(key, value, own)
     if limit is not None and carried + OVERHEAD_BYTES > limit:
-        headers.append(("errors.omitted-bytes", str(carried)))
-        key, value, own = None, None, []
-    return Record(topic, key, value, own + [(name, content.encode("utf-8", "replace")) for name, content in headers])
+        return Record(topic, None, None, [*told, ("errors.omitted-bytes", b"%d" % carried)])
+    return Record(topic, key, value, own + told)
+
+
+def _carried(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """What a message brings along, bytes."""
+    size = len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += len(name.encode()) + len(content or b"") + HEADER_BYTES
+    return size
+
+
+@lru_cache(1024)
+def _reason(reason: str) -> tuple[str, bytes]:
+    """One of few."""
+    return "errors.reason", reason.encode()
+
+
+@lru_cache(1024)
+def _source(topic: str, partition: int) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    """The same for all of a partition: made once, a flood of rejects takes half the time to tell of."""
+    return ("errors.topic", topic.encode()), ("errors.partition", b"%d" % partition)
 
 
 def takeover_record(told: Takeover, topic: str) -> Record:
     """A model's beginning on a partition, under the partition's key."""
     return Record(topic, takeover.key(told), *takeover.encode(told))
+
+
+def drift_record(change: Change, topic: str, input_topic: str, model: ModelName) -> Record:
+    """A change of a column's state, under the column's name."""
+    return Record(topic, *drift.encode(change, input_topic, model))
 
 
 def reject_records(rejects: Iterable[Reject], topic: str, limit: int | None) -> list[Record]:

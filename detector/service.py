@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from detector.alerts import ModelName
 from detector.commits import Commits, Pending
 from detector.detection import build_alerts, judge
-from detector.drift import Drift
+from detector.drift import Change, Drift, Levels
 from detector.errors import RegistryUnavailable
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
@@ -31,7 +31,7 @@ from detector.metrics import Metrics
 from detector.models import Models
 from detector.outcome import Outcome
 from detector.rebuild import Ranges, rebuild
-from detector.records import alert_records, reject_records, takeover_record
+from detector.records import alert_records, drift_record, reject_records, takeover_record
 from detector.rows import Batch, Message
 from detector.settings import Settings, wanted
 from detector.statistics import RunningMedianMad
@@ -161,7 +161,7 @@ class Service:
             scores = serving.model.score(rows.matrix)
         with stage("statistics"):
             verdicts = judge(rows, scores, serving.line, self.windows.__getitem__)
-            self.drift.update(rows.offset, rows.matrix, scores)
+            self._tell_drift(self.drift.update(rows.partition, rows.offset, rows.matrix, scores))
         with stage("alerts"):
             alerts = build_alerts(rows, verdicts, serving.model, serving.artifact, _now())
             pending.records += alert_records(alerts, s.alerts_topic)
@@ -169,6 +169,16 @@ class Service:
             shadow = self.models.shadowed(rows, verdicts)
         pending.outcomes.append(Outcome.of(rows, verdicts, rejects, shadow))
         pending.messages += len(batch)
+
+    def _tell_drift(self, changes: Sequence[Change]) -> None:
+        """Changes of state go with the next transaction: their rows count once, also if they are read again."""
+        s = self.settings
+        for change in changes:
+            log.warning("drift %s=%r state=%s above=%s", change.kind, change.name, change.state, ",".join(change.above))
+            self.metrics.drift_changed(change.state)
+            if s.drift_topic != "none":
+                record = drift_record(change, s.drift_topic, s.input_topic, self.models.serving.artifact.name)
+                self.commits.notices["drift", change.kind, change.name, change.partition, change.offset] = record
 
     def _commit(self, beside: bool = False) -> None:
         """All that is pending becomes visible with its offsets, or nothing; beside: while the loop goes on."""
@@ -224,12 +234,14 @@ class Service:
             lambda: RunningMedianMad(s.window, s.stride, s.min_rows),
         )
 
-    def _described(self) -> tuple[float, ModelName, Drift, Sequence[str]]:
+    def _described(self) -> tuple[float, ModelName, Drift]:
         serving = self.models.serving
-        return serving.line.calibrated.value, serving.artifact.name, self.drift, serving.artifact.schema.features
+        return serving.line.calibrated.value, serving.artifact.name, self.drift
 
     def _new_drift(self) -> Drift:
-        return Drift(self.models.serving.artifact.reference, self.settings.drift_rows, self.settings.drift_every)
+        s, artifact = self.settings, self.models.serving.artifact
+        levels = Levels(s.drift_psi, s.drift_ks, s.drift_missing)
+        return Drift(artifact.reference, artifact.schema.features, s.drift_rows, s.drift_every, levels)
 
     def _read_back(self, ranges: Ranges) -> Iterator[Sequence[Message]]:
         reader = Reader(self.settings.bootstrap_servers, self.settings.kafka)
@@ -249,6 +261,7 @@ class Service:
         for partition in partitions:
             self.windows.pop(partition, None)
             self.commits.notices.pop(("takeover", partition), None)
+        self.drift.forget(partitions)
         self.metrics.forget(partitions)
 
     def _alive(self, accept: str) -> Answer:

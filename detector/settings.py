@@ -114,8 +114,13 @@ class Settings(Scoring):
         None, "artifact that scores the same rows and publishes nothing: how far it agrees is told by metrics"
     )
     drift_topic: str = setting("drift", "topic for changes of the drift state; none: nowhere")
-    drift_rows: int = setting(2048, "sampled rows that drift is measured over", least=1)
+    drift_rows: int = setting(1024, "sampled rows that drift is measured over", least=64)
     drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
+    drift_psi: float = setting(
+        0.1, "PSI above which a feature drifts, or the score, unless chance explains it", least=0
+    )
+    drift_ks: float = setting(0.1, "Kolmogorov-Smirnov distance above which it does", least=0)
+    drift_missing: float = setting(0.05, "change of the share of missing values above which it does", least=0)
     max_batch: int = setting(4096, "most messages that are scored at once", least=1, most=1_000_000)
     max_transaction: int = setting(
         16_384, "messages after which a transaction is committed while more wait than a batch holds", least=1

@@ -76,7 +76,7 @@ def settings_table(cls: type[Any]) -> str:
 def metrics_table() -> str:
     """Name, type and meaning of each metric, as Prometheus shows them."""
     nothing = Reference.of([np.zeros(1, np.float32)] * 2)
-    registry = Metrics(1.0, ModelName("", "", ""), Drift(nothing), ["feature"]).registry
+    registry = Metrics(1.0, ModelName("", "", ""), Drift(nothing, ["feature"])).registry
     suffix = {"counter": "_total", "info": "_info"}
     found = sorted((m.name + suffix.get(m.type, ""), m.type, m.documentation) for m in registry.collect())
     return table(("metric", "type", "meaning"), ((f"`{name}`", kind, meaning) for name, kind, meaning in found))

@@ -1,4 +1,4 @@
-"""PSI and Kolmogorov-Smirnov of binned counts equal a straight count and scipy."""
+"""PSI and Kolmogorov-Smirnov of binned counts equal a straight count and scipy, and chance is not taken for more."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
+from scipy.stats import binom, ks_2samp, power_divergence
 
-from detector.drift import BINS, FLOOR, Drift, Reference, bin_counts, bin_edges, ks, psi
+from detector.drift import BINS, FLOOR, Reference, bin_counts, bin_edges, ks, psi
+from detector.drift.columns import Columns
+from detector.drift.levels import log_chance_of_counts, log_chance_of_ks
 from tests.arrays import f32
 
 counts = st.integers(2, 12).flatmap(
@@ -119,23 +121,123 @@ def test_reference_round_trip() -> None:
         Reference.from_arrays(arrays, 4)
 
 
-@given(st.lists(st.integers(1, 40), max_size=8), st.integers(1, 30), st.integers(1, 5), st.integers(0, 9))
-def test_drift_is_of_the_last_sampled_rows(sizes: list[int], rows: int, every: int, start: int) -> None:
-    """Drift is PSI and KS of the last rows whose offset divides by `every`, whatever the batches."""
-    reference = Reference.of(list(three_columns(500, 0).T))
-    drift = Drift(reference, rows, every)
-    log = three_columns(sum(sizes), 1)
-    offsets = np.arange(start, start + len(log))
-    for batch in np.split(np.arange(len(log)), np.cumsum(sizes)):
-        drift.update(offsets[batch], log[batch, :2], log[batch, 2])
-    kept = log[offsets % every == 0][-rows:]
-    found = drift.measure()
-    if len(kept) == 0:
-        assert np.isnan(found).all()
+columns = st.integers(1, 4).flatmap(
+    lambda count: st.tuples(
+        *[
+            st.integers(1, 40).flatmap(
+                lambda rows: st.lists(
+                    st.lists(
+                        st.floats(-9, 9, width=32) | st.just(math.nan) | st.integers(-2, 2).map(float),
+                        min_size=rows,
+                        max_size=rows,
+                    ),
+                    min_size=count,
+                    max_size=count,
+                )
+            )
+        ]
+        * 2
+    )
+)
+
+
+@given(columns)
+def test_columns_at_once(pair: tuple[list[list[float]], list[list[float]]]) -> None:
+    """All columns at once have the PSI, KS and share of missing values that each has alone, whatever ties and gaps."""
+    before, after = (f32(sample) for sample in pair)
+    reference = Reference.of(list(before))
+    at_once = Columns(reference)
+    found = at_once.moved(at_once.count(after.T))
+    alone = [bin_counts(column, edges) for column, edges in zip(after, reference.edges, strict=True)]
+    pairs = list(zip(reference.counts, alone, strict=True))
+    assert found.psi.tolist() == pytest.approx([psi(*pair) for pair in pairs], rel=1e-9, abs=1e-12)
+    assert found.ks.tolist() == pytest.approx([ks(*pair) for pair in pairs], abs=1e-12)
+    assert found.missing.tolist() == pytest.approx(np.isnan(after).mean(axis=1).tolist())
+    assert at_once.missing.tolist() == pytest.approx(np.isnan(before).mean(axis=1).tolist())
+
+
+@given(columns)
+def test_counts_add_up(pair: tuple[list[list[float]], list[list[float]]]) -> None:
+    """The counts of two samples add up to those of both together."""
+    before, after = (f32(sample) for sample in pair)
+    at_once = Columns(Reference.of(list(before)))
+    apart = at_once.count(before.T) + at_once.count(after.T)
+    assert at_once.count(np.concatenate((before, after), axis=1).T).tolist() == apart.tolist()
+
+
+def test_infinite_values_at_once() -> None:
+    """Infinite values fall into the outer bins of all columns at once as they do into those of one."""
+    at_once = Columns(Reference.of([f32(range(100)), f32([0, 1] * 50)]))
+    values = f32([[-np.inf, np.inf, np.nan, 50]])
+    alone = [bin_counts(values[0], edges) for edges in (bin_edges(f32(range(100))), bin_edges(f32([0, 1] * 50)))]
+    counted = at_once.count(np.repeat(values, 2, axis=0).T)
+    for row, wanted in zip(np.diff(counted, axis=1), alone, strict=True):
+        assert row[row > 0].tolist() == wanted[wanted > 0].tolist()
+
+
+@given(counts)
+def test_likelihood_ratio(pair: tuple[list[int], list[int]]) -> None:
+    """What is said of chance is Chernoff's bound of scipy's likelihood ratio of the two rows of counts."""
+    table = np.array(pair)
+    used = table[:, table.sum(axis=0) > 0]
+    found = float(log_chance_of_counts(table[:1], table[1:])[0])
+    if used.size == 0 or (used.sum(axis=1) == 0).any() or used.shape[1] < 2:
+        assert found == 0
         return
-    pairs = [
-        (counts, bin_counts(column, edges))
-        for counts, column, edges in zip(reference.counts, kept.T, reference.edges, strict=True)
-    ]
-    assert found[0].tolist() == [psi(*pair) for pair in pairs]
-    assert found[1].tolist() == [ks(*pair) for pair in pairs]
+    expected = used.sum(axis=1, keepdims=True) * used.sum(axis=0) / used.sum()
+    ratio, degrees = (
+        power_divergence(used.ravel(), expected.ravel(), lambda_="log-likelihood").statistic,
+        len(used[0]) - 1,
+    )
+    y = max(ratio / degrees, 1)
+    assert found == pytest.approx(degrees / 2 * (1 - y + math.log(y)), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("reference", "sample"), [(600, 1024), (100, 1024), (64, 64), (1000, 30)])
+def test_chance_in_two_bins(reference: int, sample: int) -> None:
+    """However rare what is counted is, no share of samples is called rarer than it is: added up over all outcomes."""
+    outcomes = [grid.ravel() for grid in np.meshgrid(np.arange(reference + 1), np.arange(sample + 1), indexing="ij")]
+    of_reference, of_sample = (
+        np.stack((outcome, rows - outcome), axis=1) for outcome, rows in zip(outcomes, (reference, sample), strict=True)
+    )
+    found = log_chance_of_counts(of_reference, of_sample)
+    for share in (0.001, 0.01, 0.1, 0.5):
+        odds = binom.pmf(outcomes[0], reference, share) * binom.pmf(outcomes[1], sample, share)
+        for chance in (1e-2, 1e-3, 1e-9):
+            assert odds[found < math.log(chance)].sum() <= chance
+
+
+@pytest.mark.parametrize("shares", ["equal", "few rare ones", "many rare ones"])
+def test_chance_in_many_bins(shares: str) -> None:
+    """Samples of one distribution are called rarer than 1 in 100, or in 1000, no more often than that."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "equal": np.ones(21),
+        "few rare ones": np.r_[np.ones(19), 0.1, 0.02],
+        "many rare ones": np.r_[1, np.full(20, 0.004)],
+    }
+    odds = weights[shares] / weights[shares].sum()
+    for reference in (300, 20_000):
+        drawn = [rng.multinomial(rows, odds, size=20_000) for rows in (reference, 1024)]
+        found = log_chance_of_counts(*drawn)
+        assert (found < math.log(1e-2)).mean() < 1e-2
+        assert (found < math.log(1e-3)).mean() < 1e-3
+
+
+@pytest.mark.parametrize("rows", [(1024, 600), (1024, 100), (1024, 5000), (60, 50)])
+def test_chance_of_ks(rows: tuple[int, int]) -> None:
+    """What is said of a KS distance is never less than the exact odds of scipy where they matter, and near to them."""
+    rng = np.random.default_rng(1)
+    for shift in (0.1, 0.2, 0.3):
+        first, second = (rng.normal(mean, 1, count) for mean, count in zip((0, shift), rows, strict=True))
+        exact = ks_2samp(first, second, method="exact")
+        found = log_chance_of_ks(np.array([exact.statistic]), *(np.array([count]) for count in rows))
+        assert math.log(exact.pvalue) - 0.02 <= min(found[0], 0) <= math.log(exact.pvalue) * 0.7 + 0.5
+
+
+def test_no_values_say_nothing() -> None:
+    """Where one of the samples holds no values, chance explains everything."""
+    nothing, some = np.zeros((1, 3), np.int64), np.array([[1, 2, 3]])
+    assert log_chance_of_counts(nothing, some).tolist() == [0]
+    assert log_chance_of_counts(some, nothing).tolist() == [0]
+    assert log_chance_of_ks(np.ones(1), np.array([0]), np.array([9]))[0] >= 0

@@ -31,13 +31,13 @@ NOW = 2_000_000.0
 
 
 def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
-    return Metrics(threshold, MODEL, drift or a_drift(), ["a", "b"], clock=lambda: NOW)
+    return Metrics(threshold, MODEL, drift or a_drift(), clock=lambda: NOW)
 
 
 def a_drift() -> Drift:
     """Of features a and b and the score, against the same normal rows."""
     column = np.linspace(0, 1, 500, dtype=np.float32)
-    return Drift(Reference.of([column] * 3), rows=100, every=1)
+    return Drift(Reference.of([column] * 3), ["a", "b"], rows=100, every=1)
 
 
 def samples(told: Metrics, accept: str = "") -> dict[Key, float]:
@@ -177,16 +177,30 @@ def test_forget() -> None:
 
 
 def test_drift() -> None:
-    """Drift is measured when it is asked for, by feature's name and for the score; NaN before the first row."""
+    """Drift is what the last look found, by feature's name and for the score; NaN before the first."""
     drift = a_drift()
     told = metrics(drift=drift)
     assert math.isnan(value(told, "detector_feature_psi", feature="a"))
     rows = np.linspace(0, 1, 100, dtype=np.float32)
-    drift.update(np.arange(100), np.column_stack((rows, rows + 1)), rows)
-    psi, ks = drift.measure()
-    for name, figures in (("psi", psi), ("ks", ks)):
+    drift.update(np.zeros(100, np.int32), np.arange(100), np.column_stack((rows, rows + 1)), rows)
+    assert value(told, "detector_drift_rows") == 100
+    assert [value(told, "detector_feature_missing_share", feature=feature) for feature in "ab"] == [0, 0]
+    for name, figures in (
+        ("psi", drift.figures.psi),
+        ("ks", drift.figures.ks),
+        ("drifting", drift.figures.drifting),
+    ):
         found = [value(told, f"detector_feature_{name}", feature=feature) for feature in "ab"]
         assert [*found, value(told, f"detector_score_{name}")] == figures.tolist()
+
+
+def test_changes_of_drift() -> None:
+    """Changes are counted by the state that they lead to."""
+    told = metrics()
+    for state in ("drifting", "drifting", "stable"):
+        told.drift_changed(state)
+    assert value(told, "detector_drift_changes_total", state="drifting") == 2
+    assert value(told, "detector_drift_changes_total", state="stable") == 1
 
 
 def test_stage() -> None:

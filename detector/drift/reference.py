@@ -1,4 +1,4 @@
-"""How far a sample has moved from a reference: PSI and Kolmogorov-Smirnov over shared bins."""
+"""Binned samples: a reference of held-out rows, and how far a sample has moved from one (PSI, Kolmogorov-Smirnov)."""
 
 from __future__ import annotations
 
@@ -75,38 +75,3 @@ class Reference:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], columns: int) -> Reference:
         """The inverse of `to_arrays`; KeyError where one is absent."""
         return cls([arrays[f"edges/{i}"] for i in range(columns)], [arrays[f"counts/{i}"] for i in range(columns)])
-
-
-class Drift:
-    """PSI and KS of the last `rows` sampled rows against a reference: of each feature, and last of the score.
-
-    Rows are sampled by their offset, one in `every`, so that no clock and no chance decides.
-    """
-
-    def __init__(self, reference: Reference, rows: int = 2048, every: int = 8) -> None:
-        self._reference, self._every = reference, every
-        self._bins = np.zeros((rows, len(reference.edges)), np.uint8)
-        self._seen = 0
-
-    def update(self, offsets: NDArray[np.int64], matrix: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        """Takes offsets (n,), rows (n, d) and scores (n,)."""
-        sampled = np.flatnonzero(offsets % self._every == 0)[-len(self._bins) :]
-        if len(sampled) == 0:
-            return
-        places = np.arange(self._seen, self._seen + len(sampled)) % len(self._bins)
-        columns = np.column_stack((matrix[sampled], scores[sampled]))
-        for index, edges in enumerate(self._reference.edges):
-            column = columns[:, index]
-            bins = np.searchsorted(edges, column)
-            self._bins[places, index] = np.where(np.isnan(column), len(edges) + 1, bins)
-        self._seen += len(sampled)
-
-    def measure(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """PSI and KS, each (d + 1,); NaN before the first row."""
-        bins = self._bins[: self._seen].copy()
-        if len(bins) == 0:
-            nothing = np.full(len(self._reference.edges), np.nan)
-            return nothing, nothing
-        counts = [np.bincount(bins[:, i], minlength=len(counts)) for i, counts in enumerate(self._reference.counts)]
-        pairs = list(zip(self._reference.counts, counts, strict=True))
-        return np.array([psi(p, q) for p, q in pairs]), np.array([ks(p, q) for p, q in pairs])
