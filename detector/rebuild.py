@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.model import Model
-from detector.rows import Decoder, Message
+from detector.rows import Batch, Decoder, Message
 from detector.statistics import RunningMedianMad
 
 Ranges = Mapping[int, tuple[int, int]]
-Read = Callable[[Ranges], Iterator[Sequence[Message]]]
+Read = Callable[[Ranges], Iterator[Sequence[Message] | Batch]]
 """Reads start <= offset < end of each partition, in batches, each partition in order."""
 
 Scored = list[tuple[NDArray[np.int64], NDArray[np.float32]]]
@@ -31,6 +31,9 @@ def rebuild(
 
     Reads back far enough that `window` rows lie below the stride's last multiple; farther where messages were no rows
     or offsets have gaps; to `low`, the log's first offset, where there are not so many.
+
+    A window holds the rows that are there. What expired or was compacted away before a partition came is in none, so
+    rows are judged without it that the owner before would have judged with it, until `window` rows have come since.
     """
     windows = {partition: empty() for partition in positions}
     scored: dict[int, Scored] = {partition: [] for partition in positions}
@@ -64,7 +67,7 @@ def _below(pieces: Scored, window: RunningMedianMad, position: int) -> int:
     return sum(int((offsets < edge).sum()) for offsets, _ in pieces)
 
 
-def _score(batches: Iterator[Sequence[Message]], decoder: Decoder, model: Model) -> dict[int, Scored]:
+def _score(batches: Iterator[Sequence[Message] | Batch], decoder: Decoder, model: Model) -> dict[int, Scored]:
     pieces: dict[int, Scored] = {}
     for batch in batches:
         rows, _ = decoder.decode(batch)

@@ -32,7 +32,7 @@ from detector.models import Models
 from detector.outcome import Outcome
 from detector.rebuild import Ranges, rebuild
 from detector.records import alert_records, drift_record, reject_records, takeover_record
-from detector.rows import Batch, Message
+from detector.rows import Batch
 from detector.settings import Settings, wanted
 from detector.statistics import RunningMedianMad
 from detector.takeover import takeovers
@@ -243,12 +243,12 @@ class Service:
         levels = Levels(s.drift_psi, s.drift_ks, s.drift_missing)
         return Drift(artifact.reference, artifact.schema.features, s.drift_rows, s.drift_every, levels)
 
-    def _read_back(self, ranges: Ranges) -> Iterator[Sequence[Message]]:
+    def _read_back(self, ranges: Ranges) -> Iterator[Batch]:
         reader = Reader(self.settings.bootstrap_servers, self.settings.kafka)
         try:
-            for messages in reader.between(self.settings.input_topic, ranges):
+            for batch in reader.batches(self.settings.input_topic, ranges):
                 self._turned = time.monotonic()
-                yield messages
+                yield batch
         finally:
             reader.close()
 

@@ -15,7 +15,7 @@ from detector.alerts import Alert, ModelName
 from detector.audit.ledger import DEAD_LETTER, Parts, alert_parts, dead_letter_parts
 from detector.dead_letters import origin
 from detector.detection import build_alerts, judge
-from detector.rebuild import Read, rebuild
+from detector.rebuild import Ranges, rebuild
 from detector.records import alert_records, dead_letter
 from detector.rows import Message, Reject
 from detector.serving import Serving
@@ -37,6 +37,9 @@ class Term(NamedTuple):
     serving: Serving | None
     end: int | None = None
 
+
+Read = Callable[[Ranges], Iterator[Sequence[Message]]]
+"""Reads start <= offset < end of each partition, in batches, each partition in order."""
 
 Served = Callable[[int, int], Term]
 """What scored the row at a partition's offset."""

@@ -308,13 +308,20 @@ class Reader:
         self, topic: str, ranges: Mapping[int, tuple[int, int]], most: int = 4096
     ) -> Iterator[list[rows.Message]]:
         """Batches of messages with start <= offset < end, by partition in order; gaps and short logs end it too."""
+        for batch in self.batches(topic, ranges, most):
+            yield list(batch.messages)
+
+    def batches(self, topic: str, ranges: Mapping[int, tuple[int, int]], most: int = 4096) -> Iterator[Batch]:
+        """The same, with their places as arrays: nothing is looked at message by message."""
         open_ = {partition: end for partition, (start, end) in ranges.items() if start < end}
         with told("reading back"):
             self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in open_])
             while open_:
                 found: list[Any] = self._consumer.consume(most, 0.05) or self._first()
-                yield [m for m in found if m.error() is None and m.offset() < open_.get(m.partition(), 0)]
-                self._close_reached(topic, found, open_)
+                events = [one for one in found if one.error() is not None] if any(map(Message.error, found)) else []
+                batch = _batch([one for one in found if one.error() is None] if events else found)
+                yield _below(batch, open_)
+                self._close(topic, {*_reached(batch, open_), *_ended(events)} & open_.keys(), open_)
             self._consumer.unassign()
 
     def _first(self) -> list[Any]:
@@ -323,19 +330,37 @@ class Reader:
             raise BrokerUnavailable(f"reading back: no message within {ANSWER_SECONDS:g} s")
         return [message]
 
-    def _close_reached(self, topic: str, found: list[Any], open_: dict[int, int]) -> None:
-        for message in found:
-            partition, error = message.partition(), message.error()
-            ended = error is not None and error.code() == KafkaError._PARTITION_EOF
-            if error is not None and not ended:
-                raise KafkaException(error)
-            if partition in open_ and (ended or message.offset() + 1 >= open_[partition]):
+    def _close(self, topic: str, partitions: set[int], open_: dict[int, int]) -> None:
+        """Reads no more of partitions."""
+        if partitions:
+            for partition in partitions:
                 del open_[partition]
-                self._consumer.incremental_unassign([TopicPartition(topic, partition)])
+            self._consumer.incremental_unassign([TopicPartition(topic, partition) for partition in partitions])
 
     def close(self) -> None:
         """Closes the connection."""
         self._consumer.close()
+
+
+def _below(batch: Batch, ends: Positions) -> Batch:
+    """The messages of a batch below the ends of their partitions; those of partitions without one are left out."""
+    if all(batch.offset[at[-1]] < ends.get(partition, 0) for partition, at in batch.parts):
+        return batch
+    below = [at[batch.offset[at] < ends.get(partition, 0)] for partition, at in batch.parts]
+    return batch.take(np.sort(np.concatenate(below)))
+
+
+def _reached(batch: Batch, ends: Positions) -> list[int]:
+    """The partitions of which a batch has the last message below their end."""
+    return [partition for partition, at in batch.parts if batch.offset[at[-1]] + 1 >= ends.get(partition, 0)]
+
+
+def _ended(events: list[Any]) -> list[int]:
+    """The partitions whose logs have ended; any other event is an error."""
+    for event in events:
+        if event.error().code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(event.error())
+    return [event.partition() for event in events]
 
 
 class Progress:
