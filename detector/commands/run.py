@@ -20,7 +20,9 @@ DETAIL = "Joins the group, scores rows, publishes alerts and dead letters with t
 SETTINGS = settings.Settings
 log = logging.getLogger("detector")
 
-PATIENCE_SECONDS = 20.0
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+PATIENCE_SECONDS = 15.0
 """How long the client may hold up a process that was told to end: it may wait for a broker as long as one is away."""
 
 SWITCH_SECONDS = 0.0005
@@ -39,7 +41,7 @@ def run(chosen: settings.Settings) -> int:
         received.add(number)
         service.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         signal.signal(number, stop)
     sys.setswitchinterval(SWITCH_SECONDS)
     _tell(service)
@@ -70,10 +72,11 @@ def ended_in_time(stop: Callable[[], None]) -> Iterator[None]:
 
 def _insist(hears: socket.socket, stop: Callable[[], None], ended: threading.Event) -> None:
     with hears:
-        if not hears.recv(1):
-            return
-    stop()
-    if not ended.wait(PATIENCE_SECONDS):
+        while (number := hears.recv(1)) and number[0] not in ENDING:
+            pass
+    if number:
+        stop()
+    if number and not ended.wait(PATIENCE_SECONDS):
         print("error: told to end, but no broker answers: its rows will be read again", file=sys.stderr, flush=True)
         os._exit(BrokerUnavailable.code)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import count
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from detector.errors import Failure
+from detector.errors import Failure, TopicMissing
 from detector.kafka.client import FENCED, Properties, common, failure, told
 from detector.kafka.consume import Checkpoint
 
@@ -33,6 +34,9 @@ RETRY_SECONDS = 0.05
 
 CALL_SECONDS = 5.0
 """How long a step of a transaction waits for a broker, before it is seen whether the process was told to end."""
+
+LIST_SECONDS = 1.0
+"""How long a broker may take to say which topics there are."""
 
 PERMANENT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
@@ -79,19 +83,35 @@ class Output(Protocol):
         """Gives up what is open."""
 
 
+class Lost(NamedTuple):
+    """A record that was not delivered: why, and where it was to go."""
+
+    error: KafkaError
+    topic: str
+
+    @property
+    def permanent(self) -> bool:
+        """Whether a second try would meet the same."""
+        return self.error.code() in PERMANENT
+
+    def failure(self) -> Failure:
+        """In our words."""
+        return failure(self.error, f"publishing to topic {self.topic!r}")
+
+
 class FailedDeliveries:
     """The errors of delivery reports, as a producer's `on_delivery`, until they are taken."""
 
     def __init__(self) -> None:
-        self._errors: list[KafkaError] = []
+        self._lost: list[Lost] = []
 
     def __call__(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
-            self._errors.append(error)
+            self._lost.append(Lost(error, message.topic()))
 
-    def take(self) -> list[KafkaError]:
+    def take(self) -> list[Lost]:
         """Those since the last time."""
-        taken, self._errors = self._errors, []
+        taken, self._lost = self._lost, []
         return taken
 
 
@@ -112,6 +132,7 @@ class ExactlyOnce:
     ) -> None:
         self._stopping, self._at = stopping, at
         self._failed = FailedDeliveries()
+        self._topics: set[str] = set()
         with told(f"transactional id {transactional_id!r}"):
             self._producer = Producer(
                 {
@@ -135,8 +156,10 @@ class ExactlyOnce:
         try:
             producer.begin_transaction()
             self._at("begun")
+            self._topics = set()
             for record in records:
                 produce(producer, record)
+                self._topics.add(record.topic)
             self._at("produced")
             places, generation = checkpoint.places, checkpoint.generation
             self._retried(lambda: producer.send_offsets_to_transaction(places, generation, CALL_SECONDS))
@@ -161,18 +184,30 @@ class ExactlyOnce:
                     raise
                 if self._stopping():
                     raise failure(error.args[0], "transaction left open, its rows will be read again") from error
+                self._refuse_missing()
                 if turn == 0:
                     name = error.args[0].name()
                     log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
                 self._producer.poll(RETRY_SECONDS)
+
+    def _refuse_missing(self) -> None:
+        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good."""
+        try:
+            found = self._producer.list_topics(timeout=LIST_SECONDS).topics
+        except KafkaException:  # nobody answers: it may well be there
+            return
+        if missing := sorted(self._topics - found.keys()):
+            with suppress(KafkaException):
+                self._producer.abort_transaction(CALL_SECONDS)
+            raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
 
     def _abort(self, error: KafkaError) -> NoReturn:
         if error.code() in FENCED or error.fatal():
             raise failure(error, "transaction")
         with told("aborting the transaction"):
             self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
-        if permanent := next((one for one in self._failed.take() if one.code() in PERMANENT), None):
-            raise failure(permanent, "publishing")
+        if permanent := next((one for one in self._failed.take() if one.permanent), None):
+            raise permanent.failure()
         raise Aborted(f"{error.str()} ({error.name()})")
 
     def close(self) -> None:
@@ -196,7 +231,7 @@ class AtLeastOnce:
                 produce(self._producer, record)
             self._producer.flush()
         if lost := self._failed.take():
-            raise failure(lost[0], "publishing") if lost[0].code() in PERMANENT else Aborted(lost[0].str())
+            raise lost[0].failure() if lost[0].permanent else Aborted(lost[0].error.str())
         try:
             checkpoint.commit(checkpoint.places)
         except KafkaException as error:

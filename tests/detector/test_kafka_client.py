@@ -13,6 +13,7 @@ from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, Us
 from detector.kafka import Aborted, AtLeastOnce, Checkpoint, ExactlyOnce
 from detector.kafka.client import FENCED, MISSING, MISUSED, OURS, UNAVAILABLE, common, connect, failure, told
 from detector.kafka.produce import PERMANENT, REBALANCED, FailedDeliveries
+from tests.messages import FakeMessage
 
 CODES = sorted(
     {code for name, code in vars(KafkaError).items() if name.lstrip("_").isupper() and isinstance(code, int)}
@@ -145,7 +146,7 @@ class Broken:
     def begin_transaction(self) -> None:
         raise KafkaException(self.begin)
 
-    def abort_transaction(self) -> None:
+    def abort_transaction(self, seconds: float) -> None:
         if self.abort:
             raise KafkaException(self.abort)
 
@@ -154,7 +155,7 @@ def commit_with(producer: Broken, lost: list[KafkaError] | None = None) -> None:
     output = ExactlyOnce.__new__(ExactlyOnce)
     failed = FailedDeliveries()
     for error in lost or ():
-        failed(error, None)
+        failed(error, FakeMessage(b"", ("alerts", 0, 0)))
     vars(output).update(_producer=producer, _failed=failed, _stopping=lambda: False)
     output.commit([], cast(Any, SimpleNamespace()))
 
@@ -184,5 +185,5 @@ def test_a_failing_abort_is_told() -> None:
 @pytest.mark.parametrize("code", sorted(PERMANENT))
 def test_what_would_fail_again_ends(code: int) -> None:
     """A record that the broker will never take ends the process instead of being tried for ever."""
-    with pytest.raises(Failure, match="publishing: "):
+    with pytest.raises(Failure, match="publishing to topic 'alerts': "):
         commit_with(Broken(ABORTABLE), [KafkaError(code)])
