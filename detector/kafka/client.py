@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ CONNECT_SECONDS = 10.0
 
 LIMIT_SECONDS = 2.0
 """How long it may take over a topic's configuration: the embedded broker never tells, and is waited for in vain."""
+
+MOVING_SECONDS, MOVING_PAUSE_SECONDS = 30.0, 0.2
+"""How long a partition may take to get a leader, and how often it is asked."""
 
 TOLD_SECONDS = 10.0
 """How long it is not told again that no broker answers."""
@@ -86,6 +90,14 @@ FENCED = {
 }
 FENCED_BY = "another process of this instance took over, or no broker answered for longer than transaction.timeout.ms"
 
+MOVING = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
+"""A partition is between two leaders, as it is when a broker comes back: asked again it will answer."""
 MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
 
 
@@ -221,14 +233,22 @@ def bounds(admin: AdminClient, topic: str, partitions: Sequence[int]) -> dict[in
     Asked by an admin client: a consumer's own question would wait behind its fetches, half a second for each.
     """
     places = [TopicPartition(topic, partition) for partition in partitions]
+    deadline = time.monotonic() + MOVING_SECONDS
+    while True:
+        try:
+            low, high = (_offsets(admin, places, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))  # type: ignore[no-untyped-call]
+        except KafkaException as error:
+            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
+                raise failure(error.args[0], f"offsets of topic {topic!r}") from error
+            threading.Event().wait(MOVING_PAUSE_SECONDS)
+        else:
+            return {partition: (low[partition], high[partition]) for partition in partitions}
+
+
+def _offsets(admin: AdminClient, places: Sequence[TopicPartition], spec: Any) -> dict[int, int]:
     how = {"isolation_level": IsolationLevel.READ_COMMITTED, "request_timeout": CONNECT_SECONDS}
-    with told(f"offsets of topic {topic!r}"):
-        asked = [
-            admin.list_offsets(dict.fromkeys(places, spec), **how)
-            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        ]
-        low, high = (
-            {place.partition: future.result(CONNECT_SECONDS).offset for place, future in futures.items()}
-            for futures in asked
-        )
-    return {partition: (low[partition], high[partition]) for partition in partitions}
+    try:
+        asked = admin.list_offsets(dict.fromkeys(places, spec), **how)
+        return {place.partition: future.result(CONNECT_SECONDS).offset for place, future in asked.items()}
+    except TimeoutError as error:
+        raise BrokerUnavailable(f"offsets: no answer within {CONNECT_SECONDS:g} s") from error

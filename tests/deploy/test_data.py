@@ -96,5 +96,7 @@ def test_names_on_a_real_broker() -> None:
         "demo-1.alerts",
         "demo-1.transactions.dead-letters",
         "demo-1.labels",
+        "demo-1.models",
+        "demo-1.drift",
     ]
     assert broker.group == "demo-1.detector"
