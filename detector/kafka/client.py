@@ -241,6 +241,8 @@ def bounds(admin: AdminClient, topic: str, partitions: Sequence[int]) -> dict[in
             if error.args[0].code() not in MOVING or time.monotonic() > deadline:
                 raise failure(error.args[0], f"offsets of topic {topic!r}") from error
             threading.Event().wait(MOVING_PAUSE_SECONDS)
+            with told(f"topic {topic!r}"):
+                admin.list_topics(timeout=CONNECT_SECONDS)  # the client asks the leader of an epoch that it remembers
         else:
             return {partition: (low[partition], high[partition]) for partition in partitions}
 
