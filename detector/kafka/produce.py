@@ -32,6 +32,10 @@ DELIVERY: dict[str, Any] = {"message.timeout.ms": 60_000}
 
 RETRY_SECONDS = 0.05
 
+IDLE_MS = 5_000
+"""A connection that is idle for so long is closed. librdkafka 2.16 may wait for a group's coordinator that is gone
+until some connection of it changes (its issues 5456 and 5511), so that none must stay as it is for good."""
+
 CALL_SECONDS = 5.0
 """How long a step of a transaction waits for a broker, before it is seen whether the process was told to end."""
 
@@ -138,6 +142,7 @@ class ExactlyOnce:
                 {
                     **PRODUCER,
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                    "connections.max.idle.ms": IDLE_MS,
                     **common(bootstrap_servers, given),
                     "transactional.id": transactional_id,
                     "on_delivery": self._failed,

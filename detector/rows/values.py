@@ -42,7 +42,7 @@ class Reader(Protocol):
 
 def to_float32(wide: NDArray[np.float64]) -> NDArray[np.float32]:
     """The one rounding from float64 to float32 that history and stream share; what overflows becomes infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # numpy warns of signalling NaN, too
         return np.ascontiguousarray(wide, np.float32)
 
 

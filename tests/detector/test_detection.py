@@ -19,20 +19,20 @@ from detector.detection import build_alerts, judge
 from detector.model import Model
 from detector.rows import Decoder, Message, encode_packed
 from detector.schema import Schema
-from detector.statistics import RunningMedianMad, Summary, summarize
+from detector.statistics import RunningMedianMad
 from detector.threshold import Line, Threshold, above
 from tests.messages import FakeMessage, json_message
+from tests.straight_line import Alerts, Log, Shape, StraightLine, low_line, plain
 
-WINDOW, STRIDE, MIN_ROWS = 48, 16, 20
+SHAPE = Shape(window=48, stride=16, min_rows=20)
 PARTITIONS = 3
-Log = dict[int, list[FakeMessage]]
 
 
 @pytest.fixture(scope="module")
 def log(unseen_rows: NDArray[np.float32]) -> Log:
     """480 rows over three partitions, with gaps in their offsets, keys, row-ids and times."""
     rng = np.random.default_rng(5)
-    partitions: Log = {partition: [] for partition in range(PARTITIONS)}
+    partitions: dict[int, list[Message]] = {partition: [] for partition in range(PARTITIONS)}
     following = [0, 7, 100]
     for row_id, content in enumerate(encode_packed(unseen_rows[:480])):
         partition = int(rng.integers(PARTITIONS))
@@ -43,15 +43,9 @@ def log(unseen_rows: NDArray[np.float32]) -> Log:
     return partitions
 
 
-def line_of(artifact: Artifact, running: bool) -> Line:
-    """A low threshold, so that many rows alert."""
-    low = Threshold(artifact.summary.median, "value:low")
-    return Line(low, artifact.line("running-mad:1.5").running if running else None)
-
-
 def alerts_of(batches: list[list[Message]], artifact: Artifact, model: Model, line: Line, when: str) -> list[Alert]:
     """What the service makes of a sequence of batches."""
-    windows = {partition: RunningMedianMad(WINDOW, STRIDE, MIN_ROWS) for partition in range(PARTITIONS)}
+    windows = {partition: SHAPE.statistics() for partition in range(PARTITIONS)}
     decoder, found = Decoder(artifact.schema), []
     for batch in batches:
         rows, rejects = decoder.decode(batch)
@@ -63,76 +57,13 @@ def alerts_of(batches: list[list[Message]], artifact: Artifact, model: Model, li
     return found
 
 
-def straight(log: Log, artifact: Artifact, model: Model, line: Line) -> dict[str, dict[str, Any]]:
-    """The same, row by row: each row alone through the model, each window from the whole log."""
-    found = {}
-    for messages in log.values():
-        past: list[tuple[int, float]] = []
-        for message in messages:
-            assert message.content is not None
-            row = np.frombuffer(message.content, np.float32)
-            score = float(model.score(row[None])[0])
-            edge = message.offset() // STRIDE * STRIDE
-            window = [one for at, one in past if at < edge][-WINDOW:]
-            summary = summarize(window) if len(window) >= MIN_ROWS else None
-            past.append((message.offset(), score))
-            if score > line.at(summary).value:
-                alert = straight_alert(message, row, score, summary, artifact, model, line)
-                found[alert["id"]] = alert
-    return found
-
-
-def straight_alert(
-    message: FakeMessage,
-    row: NDArray[np.float32],
-    score: float,
-    summary: Summary | None,
-    artifact: Artifact,
-    model: Model,
-    line: Line,
-) -> dict[str, Any]:
-    (parts,), (expected,) = model.explain(row[None])
-    largest = sorted(range(len(row)), key=lambda i: (-parts[i], i))[:5]
-    total = float(parts.astype(np.float64).sum())
-    in_force, seen = line.at(summary), summary or artifact.summary
-    row_id = dict(message.headers())["row-id"].decode()
-    return {
-        "id": f"transactions/{message.partition()}/{message.offset()}",
-        "score": score,
-        "threshold": in_force.value,
-        "method": in_force.method,
-        "modified_z": (score - seen.median) / seen.sigma,
-        "reasons": [
-            {
-                "feature": artifact.schema.features[i],
-                "value": float(row[i]),
-                "expected": float(expected[i]),
-                "share": float(parts[i]) / total,
-            }
-            for i in largest
-        ],
-        "model": msgspec.to_builtins(artifact.name),
-        "source": {"topic": "transactions", "partition": message.partition(), "offset": message.offset()},
-        "key": message.key().decode(),
-        "row_id": row_id,
-        "event_time": f"1970-01-01T00:{1000 // 60}:{1000 % 60 + int(row_id) // 1000}.{int(row_id):03}Z",
-    }
-
-
-def plain(alert: Alert) -> dict[str, Any]:
-    """All of an alert but when it was detected."""
-    fields: dict[str, Any] = msgspec.to_builtins(alert)
-    del fields["detected_at"]
-    return fields
-
-
-Oracle = dict[bool, dict[str, dict[str, Any]]]
+Oracle = dict[bool, Alerts]
 
 
 @pytest.fixture(scope="module")
 def oracle(log: Log, cards_artifact: Artifact, cards_model: Model) -> Oracle:
     return {
-        running: straight(log, cards_artifact, cards_model, line_of(cards_artifact, running))
+        running: StraightLine(cards_artifact, cards_model, low_line(cards_artifact, running), SHAPE).over(log)
         for running in (False, True)
     }
 
@@ -158,7 +89,7 @@ def test_any_batches_give_the_same_alerts(
     """Any batching and interleaving of the partitions gives the alerts of the straight loop, to the last bit."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     batches = shuffled(log, rng, 10_000 if whole else int(rng.integers(1, 120)))
-    found = alerts_of(batches, cards_artifact, cards_model, line_of(cards_artifact, running), "now")
+    found = alerts_of(batches, cards_artifact, cards_model, low_line(cards_artifact, running), "now")
     assert len(found) == len(oracle[running])
     assert {alert.id: plain(alert) for alert in found} == oracle[running]
 
@@ -175,7 +106,7 @@ def shuffled(log: Log, rng: np.random.Generator, most: int) -> list[list[Message
 
 def test_only_the_time_of_detection_differs(log: Log, cards_artifact: Artifact, cards_model: Model) -> None:
     """Two runs differ in `detected_at` alone, which is what the caller says it is."""
-    line = line_of(cards_artifact, True)
+    line = low_line(cards_artifact, True)
     batch: list[Message] = [message for messages in log.values() for message in messages]
     one, other = (alerts_of([batch], cards_artifact, cards_model, line, when) for when in ("early", "late"))
     assert {alert.detected_at for alert in one} == {"early"}
@@ -185,7 +116,7 @@ def test_only_the_time_of_detection_differs(log: Log, cards_artifact: Artifact, 
 def test_alerts_keep_the_batch_s_order(log: Log, cards_artifact: Artifact, cards_model: Model) -> None:
     """Alerts of a batch come in the order of its rows, so that those of one key keep theirs."""
     (batch,) = shuffled(log, np.random.default_rng(1), 0)[-1:]
-    found = alerts_of([batch], cards_artifact, cards_model, line_of(cards_artifact, False), "now")
+    found = alerts_of([batch], cards_artifact, cards_model, low_line(cards_artifact, False), "now")
     places = {f"transactions/{one.partition()}/{one.offset()}": at for at, one in enumerate(batch)}
     order = [places[alert.id] for alert in found]
     assert order == sorted(order)
@@ -196,8 +127,8 @@ def test_segments_cover_every_row_once(log: Log, cards_artifact: Artifact, cards
     batch: list[Message] = [message for messages in log.values() for message in messages]
     rows, _ = Decoder(cards_artifact.schema).decode(batch)
     scores = cards_model.score(rows.matrix)
-    windows = {partition: RunningMedianMad(WINDOW, STRIDE, MIN_ROWS) for partition in range(PARTITIONS)}
-    verdicts = judge(rows, scores, line_of(cards_artifact, True), windows.__getitem__)
+    windows = {partition: SHAPE.statistics() for partition in range(PARTITIONS)}
+    verdicts = judge(rows, scores, low_line(cards_artifact, True), windows.__getitem__)
     assert np.sort(np.concatenate([one.rows for one in verdicts.segments])).tolist() == list(range(len(rows)))
     for one in verdicts.segments:
         assert set(rows.partition[one.rows]) == {one.partition}
@@ -209,7 +140,7 @@ def test_an_empty_batch(cards_artifact: Artifact, cards_model: Model) -> None:
     """A batch without rows has no alerts and asks for no window."""
     rows, _ = Decoder(cards_artifact.schema).decode([])
     windows: dict[int, RunningMedianMad] = {}
-    verdicts = judge(rows, cards_model.score(rows.matrix), line_of(cards_artifact, True), windows.__getitem__)
+    verdicts = judge(rows, cards_model.score(rows.matrix), low_line(cards_artifact, True), windows.__getitem__)
     assert (len(verdicts.scores), verdicts.segments, verdicts.alerting.tolist()) == (0, [], [])
     assert build_alerts(rows, verdicts, cards_model, cards_artifact, "now") == []
 
@@ -221,7 +152,7 @@ def test_alerts_tell_texts_and_booleans(cards_artifact: Artifact, cards_model: M
     row: dict[str, Any] = {name: True if name in schema.booleans else "green" for name in features}
     rows, rejects = Decoder(schema).decode([json_message(row)])
     assert rejects == []
-    line, window = Line(Threshold(0.0, "value:0")), RunningMedianMad(WINDOW, STRIDE, MIN_ROWS)
+    line, window = Line(Threshold(0.0, "value:0")), SHAPE.statistics()
     verdicts = judge(rows, cards_model.score(rows.matrix), line, lambda _: window)
     ((alert, _),) = build_alerts(rows, verdicts, cards_model, replace(cards_artifact, schema=schema), "now")
     kinds = {(reason.feature in schema.booleans, reason.value, type(reason.expected)) for reason in alert.reasons}
@@ -231,7 +162,7 @@ def test_alerts_tell_texts_and_booleans(cards_artifact: Artifact, cards_model: M
 
 def test_a_row_at_the_line_is_no_alert(log: Log, cards_artifact: Artifact, cards_model: Model) -> None:
     """An alert is strictly above: with the line at a row's own score that row is none, just under it is one."""
-    batch: list[Message] = [log[0][0]]
+    batch = [log[0][0]]
     (score,) = cards_model.score(Decoder(cards_artifact.schema).decode(batch)[0].matrix).astype(float).tolist()
     for value, count in ((score, 0), (np.nextafter(score, 0), 1)):
         found = alerts_of([batch], cards_artifact, cards_model, Line(Threshold(float(value), "value")), "now")

@@ -121,7 +121,8 @@ class Cursors:
 
     def put(self, place: int, numbers: NDArray[Any]) -> None:
         """The numbers (k,) of the feature at `place`."""
-        self.reading.wide[place, self.rows] = numbers
+        with np.errstate(invalid="ignore"):  # numpy warns of a signalling NaN that becomes a quiet one
+            self.reading.wide[place, self.rows] = numbers
 
     def fault(self, place: int, why: Refusal) -> None:
         """Notes why the feature at `place` is not as it should be in any of these rows."""
