@@ -94,7 +94,7 @@ class Commits:
             self.settle()
 
     def close(self) -> None:
-        """Waits for what is on its way, whatever becomes of it, and ends."""
+        """Waits for what is on its way, whatever becomes of it, and ends: nothing waits to be committed any more."""
         self._beside.shutdown()
-        self.pending, self._flight = Pending(), None
+        self.pending, self.notices, self._flight = Pending(), {}, None
         self._output.close()

@@ -134,8 +134,8 @@ class Input:
             if error.code() == KafkaError._PARTITION_EOF:
                 if partition in self._positions:
                     self._positions[partition] = max(self._positions[partition], event.offset())
-            elif error.fatal() or error.code() in MISSING:
-                raise failure(error, f"topic {self.topic!r}")
+            elif error.code() in (KafkaError._FATAL, *MISSING):
+                raise failure(_reason(error), f"topic {self.topic!r}")
             else:
                 log.warning("consume_error error=%s detail=%r", error.name(), error.str())
 
@@ -265,6 +265,12 @@ class Input:
     def close(self) -> None:
         """Leaves the group, so that its partitions move on at once."""
         self._consumer.close()
+
+
+def _reason(error: KafkaError) -> KafkaError:
+    """The event of a fatal error has a code that says no more than that: why stands in its text."""
+    fenced = KafkaError(KafkaError.FENCED_INSTANCE_ID)
+    return fenced if fenced.str() in error.str() else error
 
 
 def _batch(messages: list[Any]) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count
@@ -178,8 +179,9 @@ class ExactlyOnce:
         """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
 
         It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
-        the transaction open; it times out, and its rows are read again by the next member.
+        the transaction open after CALL_SECONDS; it times out, and its rows are read again by the next member.
         """
+        begun = time.monotonic()
         for turn in count():
             try:
                 call()
@@ -187,7 +189,7 @@ class ExactlyOnce:
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
-                if self._stopping():
+                if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
                     raise failure(error.args[0], "transaction left open, its rows will be read again") from error
                 self._refuse_missing()
                 if turn == 0:

@@ -164,6 +164,7 @@ def test_closing_waits(commits: Commits, output: Told) -> None:
     add(commits, b"a")
     commits.commit(at(7), beside=True)
     add(commits, b"b")
+    commits.notices["takeover"] = record(b"one")
     threading.Timer(0.05, output.may.set).start()
     commits.close()
     assert (bool(output.fails), output.closed) == (False, True)

@@ -119,7 +119,10 @@ class Running:
 
     def wait(self, seconds: float = LIMIT_SECONDS) -> int:
         """Its exit code."""
-        code = self.process.wait(seconds)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"did not end within {seconds:g} s; the log: {self.log()}") from error
         self._listener.join(10)
         return code
 
