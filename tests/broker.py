@@ -16,19 +16,26 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its reaper image cannot be pulled everywhere
 
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
+from testcontainers.core.network import Network
 
 KAFKA = "4.1.1"
 IMAGE = f"apache/kafka:{KAFKA}"
@@ -37,6 +44,7 @@ HEAP = "-Xmx320m"
 POM = Path(__file__).with_name("pom.xml")
 KINDS = ("docker", "java")
 NO_BROKER = "Integration tests need Apache Kafka: a Docker engine that answers, or Java 17 with Maven; found neither."
+PROPERTIES = "server.properties"
 MEGABYTE = 1024 * 1024
 
 # Keys here hold neither "_" nor "-": the image's KAFKA_* variables would need escapes for them.
@@ -45,7 +53,7 @@ SETTINGS = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,INSIDE:PLAINTEXT",
     "num.partitions": "4",
     "auto.create.topics.enable": "false",
     "offsets.topic.num.partitions": "4",
@@ -59,6 +67,11 @@ SETTINGS = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # Members of the newer protocol (KIP-848) are told by the broker how soon they are missed.
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "3000",
+    "group.consumer.min.heartbeat.interval.ms": "200",
+    "group.consumer.heartbeat.interval.ms": "200",
     "message.max.bytes": str(20 * MEGABYTE),
     "replica.fetch.max.bytes": str(20 * MEGABYTE),
     "log.retention.hours": "-1",
@@ -74,13 +87,38 @@ class BrokerError(Exception):
     """The broker did not come to answer; the message ends with the last lines of its log."""
 
 
+@dataclass(frozen=True)
+class Node:
+    """The ports of one broker. Clients that come to `back` are sent on to `front`, where a proxy may listen.
+
+    host: what the nodes of its cluster call it. inside: the port on which they do.
+    """
+
+    number: int
+    host: str
+    port: int
+    front: int
+    back: int
+    inside: int
+    controller: int
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
 class Broker(Protocol):
+    """stop: for good, with all that it has written. kill: at once, what it has written stays, for `revive`."""
+
+    node: Node
     bootstrap: str
     kind: str
 
     def stop(self) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
+    def kill(self) -> None: ...
+    def revive(self) -> None: ...
     def alive(self) -> bool: ...
     def log(self) -> str: ...
 
@@ -117,14 +155,29 @@ def choose(wanted: str | None, there: Present) -> str:
 
 def start(kind: str | None = None) -> Broker:
     """A broker that answers. It is stopped at the latest when this process exits."""
-    launch: dict[str, Callable[[], Broker]] = {"docker": _start_docker, "java": _start_java}
-    broker = launch[choose(kind or os.environ.get("TEST_BROKER"), present())]()
+    broker = launch(chosen(kind), nodes(1)[0], {})
     try:
         wait_until_ready(broker)
     except BaseException:
         broker.stop()
         raise
     return broker
+
+
+def chosen(kind: str | None = None) -> str:
+    """The kind to run: the one asked for here or by TEST_BROKER, else the preferred one of those that can run."""
+    return choose(kind or os.environ.get("TEST_BROKER"), present())
+
+
+def nodes(count: int, host: str = "127.0.0.1") -> list[Node]:
+    """Nodes on free ports of this machine; "{}" in `host` stands for a node's number."""
+    ports = iter(_free_ports(5 * count))
+    return [Node(number, host.format(number), *(next(ports) for _ in range(5))) for number in range(1, count + 1)]
+
+
+def launch(kind: str, node: Node, more: Mapping[str, str], network: Network | None = None) -> Broker:
+    """A broker that may not answer yet, with settings beside SETTINGS. network: of containers, for a cluster."""
+    return _start_java(node, more) if kind == "java" else _start_docker(node, more, network)
 
 
 def wait_until_ready(broker: Broker, seconds: float = 60) -> None:
@@ -150,7 +203,7 @@ def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str |
     """Make a topic and wait until every partition has a leader; retention_ms=1 stands for retention.ms."""
     admin = _admin(bootstrap)
     settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-    topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
+    topic = NewTopic(name, num_partitions=partitions, config=settings)
     admin.create_topics([topic])[name].result(timeout=30)
 
     def led() -> bool:
@@ -159,6 +212,17 @@ def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str |
         return found is not None and sum(each.leader >= 0 for each in found.partitions.values()) == partitions
 
     _wait(led, 30)
+
+
+def alter_topic(bootstrap: str, name: str, **config: str | int) -> None:
+    """Change settings of a topic; retention_ms=1 stands for retention.ms."""
+    entries = [
+        ConfigEntry(key.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+        for key, value in config.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+    admin = _admin(bootstrap)
+    admin.incremental_alter_configs([resource])[resource].result(timeout=30)
 
 
 def delete_topic(bootstrap: str, name: str) -> None:
@@ -209,12 +273,22 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _properties(host: str, port: int, controller: int, log_dir: str) -> dict[str, str]:
-    return SETTINGS | {
-        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+def _properties(node: Node, host: str, log_dir: str, more: Mapping[str, str]) -> dict[str, str]:
+    """host: the address to listen on."""
+    listeners = {"PLAINTEXT": node.port, "PROXIED": node.back, "INSIDE": node.inside, "CONTROLLER": node.controller}
+    advertised = {
+        "PLAINTEXT": f"127.0.0.1:{node.port}",
+        "PROXIED": f"127.0.0.1:{node.front}",
+        "INSIDE": f"{node.host}:{node.inside}",
+    }
+    return {
+        **SETTINGS,
+        "node.id": str(node.number),
+        "listeners": ",".join(f"{name}://{host}:{port}" for name, port in listeners.items()),
+        "advertised.listeners": ",".join(f"{name}://{place}" for name, place in advertised.items()),
+        "controller.quorum.voters": f"{node.number}@127.0.0.1:{node.controller}",
         "log.dirs": log_dir,
+        **more,
     }
 
 
@@ -231,6 +305,7 @@ def _tail(text: str, count: int = 30) -> str:
 
 @dataclass
 class DockerBroker:
+    node: Node
     bootstrap: str
     container: DockerContainer
     kind: str = "docker"
@@ -248,6 +323,12 @@ class DockerBroker:
     def resume(self) -> None:
         self.container.get_wrapped_container().unpause()
 
+    def kill(self) -> None:
+        self.container.get_wrapped_container().kill()
+
+    def revive(self) -> None:
+        self.container.get_wrapped_container().start()
+
     def alive(self) -> bool:
         self.container.reload()
         return self.container.status in ("created", "running")
@@ -256,15 +337,17 @@ class DockerBroker:
         return _tail(self.container.get_wrapped_container().logs().decode(errors="replace"))
 
 
-def _start_docker() -> DockerBroker:
+def _start_docker(node: Node, more: Mapping[str, str], network: Network | None) -> DockerBroker:
     # One port number inside and outside: the broker calls itself, too, by the address that it advertises.
-    port, controller = _free_ports(2)
-    properties = _properties("", port, controller, "/var/lib/kafka/data")
+    properties = _properties(node, "", "/var/lib/kafka/data", more)
     container = DockerContainer(IMAGE, env={"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP})
     container.with_envs(**{"KAFKA_" + key.upper().replace(".", "_"): value for key, value in properties.items()})
-    # with_bind_ports takes no address, and would open the port to the network.
-    cast(dict[str, Any], container.ports)[str(port)] = ("127.0.0.1", port)
-    broker = DockerBroker(f"127.0.0.1:{port}", container)
+    if network is not None:
+        container.with_network(network).with_network_aliases(node.host)
+    for port in (node.port, node.back):
+        # with_bind_ports takes no address, and would open the port to the network.
+        cast(dict[str, Any], container.ports)[str(port)] = ("127.0.0.1", port)
+    broker = DockerBroker(node, node.bootstrap, container)
     atexit.register(broker.stop)
     try:
         container.start()
@@ -292,9 +375,11 @@ def _engine_answers() -> bool:
 
 @dataclass
 class JavaBroker:
+    node: Node
     bootstrap: str
     process: subprocess.Popen[bytes]
     directory: Path
+    libraries: Path
     kind: str = "java"
 
     def stop(self) -> None:
@@ -309,6 +394,13 @@ class JavaBroker:
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def revive(self) -> None:
+        self.process = _serve(self.libraries, self.directory)
+
     def alive(self) -> bool:
         return self.process.poll() is None
 
@@ -316,24 +408,27 @@ class JavaBroker:
         return _log(self.directory)
 
 
-def _start_java() -> JavaBroker:
+def _start_java(node: Node, more: Mapping[str, str]) -> JavaBroker:
     libraries = _cached(_cache() / f"kafka-{KAFKA}", _copy_jars)
     directory = Path(tempfile.mkdtemp(prefix="kafka-"))
     try:
-        port, controller = _free_ports(2)
-        properties = _properties("127.0.0.1", port, controller, str(directory / "data"))
-        settings = directory / "server.properties"
+        properties = _properties(node, "127.0.0.1", str(directory / "data"), more)
+        settings = directory / PROPERTIES
         settings.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
         tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings)]
         if _java(libraries, directory, tool, "ERROR").wait() != 0:
             raise BrokerError(f"Kafka's storage could not be formatted:\n{_log(directory)}")
-        process = _java(libraries, directory, ["kafka.Kafka", str(settings)], "INFO")
+        process = _serve(libraries, directory)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    broker = JavaBroker(f"127.0.0.1:{port}", process, directory)
+    broker = JavaBroker(node, node.bootstrap, process, directory, libraries)
     atexit.register(broker.stop)
     return broker
+
+
+def _serve(libraries: Path, directory: Path) -> subprocess.Popen[bytes]:
+    return _java(libraries, directory, ["kafka.Kafka", str(directory / PROPERTIES)], "INFO")
 
 
 def _java(libraries: Path, directory: Path, command: list[str], level: str) -> subprocess.Popen[bytes]:

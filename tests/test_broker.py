@@ -102,12 +102,15 @@ class Mute:
     kind = "mute"
 
     def __init__(self, running: bool) -> None:
-        self.bootstrap = f"127.0.0.1:{brokers._free_ports(1)[0]}"
+        self.node = brokers.nodes(1)[0]
+        self.bootstrap = self.node.bootstrap
         self.running = running
 
     def stop(self) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
+    def kill(self) -> None: ...
+    def revive(self) -> None: ...
 
     def alive(self) -> bool:
         return self.running

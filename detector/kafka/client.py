@@ -182,20 +182,26 @@ class Trouble:
 _on_error = Trouble()
 
 
-def check_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
-    """Partitions of each topic; TopicMissing names the ones that do not exist."""
+def existing(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """Partitions of each of the topics that exists."""
     with told("listing topics"):
         found = admin.list_topics(timeout=CONNECT_SECONDS).topics
-    if missing := [topic for topic in topics if topic not in found or not found[topic].partitions]:
+    return {topic: len(found[topic].partitions) for topic in topics if topic in found and found[topic].partitions}
+
+
+def check_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """Partitions of each topic; TopicMissing names the ones that do not exist."""
+    found = existing(admin, topics)
+    if missing := [topic for topic in topics if topic not in found]:
         raise TopicMissing(f"topic {', '.join(map(repr, missing))} does not exist; make it first, or name another")
-    return {topic: len(found[topic].partitions) for topic in topics}
+    return found
 
 
 def created(admin: AdminClient, topics: Sequence[str], partitions: int) -> list[str]:
     """Makes the topics that do not exist yet, with the broker's default replication; the names of those made."""
     with told("making topics"):
-        existing = admin.list_topics(timeout=CONNECT_SECONDS).topics
-        new = [NewTopic(topic, num_partitions=partitions) for topic in topics if topic not in existing]
+        there = admin.list_topics(timeout=CONNECT_SECONDS).topics
+        new = [NewTopic(topic, num_partitions=partitions) for topic in topics if topic not in there]
         for future in admin.create_topics(new).values() if new else ():
             future.result(CONNECT_SECONDS)
     return [topic.topic for topic in new]

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from detector.errors import Failure, TopicMissing
-from detector.kafka.client import FENCED, Properties, common, failure, told
+from detector.errors import BrokerUnavailable, Failure, TopicMissing
+from detector.kafka.client import FENCED, Properties, common, connect, existing, failure, told
 from detector.kafka.consume import Checkpoint
 
 log = logging.getLogger("detector.kafka")
@@ -136,6 +136,7 @@ class ExactlyOnce:
         at: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._stopping, self._at = stopping, at
+        self._where = bootstrap_servers, given
         self._failed = FailedDeliveries()
         self._topics: set[str] = set()
         with told(f"transactional id {transactional_id!r}"):
@@ -187,8 +188,8 @@ class ExactlyOnce:
                 call()
                 return
             except KafkaException as error:
-                if not error.args[0].retriable():
-                    raise
+                if not error.args[0].retriable() or error.args[0].code() == KafkaError._CONFLICT:
+                    raise  # a conflict with another call, which nobody makes any more, never ends
                 if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
                     raise failure(error.args[0], "transaction left open, its rows will be read again") from error
                 self._refuse_missing()
@@ -198,10 +199,13 @@ class ExactlyOnce:
                 self._producer.poll(RETRY_SECONDS)
 
     def _refuse_missing(self) -> None:
-        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good."""
+        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good.
+
+        Asked by a client of its own: the producer, which sends the records again and again, may not come to ask.
+        """
         try:
-            found = self._producer.list_topics(timeout=LIST_SECONDS).topics
-        except KafkaException:  # nobody answers: it may well be there
+            found = existing(connect(*self._where, LIST_SECONDS), sorted(self._topics))
+        except BrokerUnavailable:  # nobody answers: it may well be there
             return
         if missing := sorted(self._topics - found.keys()):
             with suppress(KafkaException):

@@ -182,6 +182,13 @@ def test_a_failing_abort_is_told() -> None:
         commit_with(Broken(ABORTABLE, KafkaError(KafkaError._FENCED, fatal=True)))
 
 
+def test_a_conflict_is_not_tried_for_ever() -> None:
+    """The client calls it retriable that another call is under way; where none is, that would never end."""
+    conflict = KafkaError(KafkaError._CONFLICT, "commit_transaction", retriable=True)
+    with pytest.raises(Failure, match="aborting the transaction: commit_transaction"):
+        commit_with(Broken(ABORTABLE, conflict))
+
+
 @pytest.mark.parametrize("code", sorted(PERMANENT))
 def test_what_would_fail_again_ends(code: int) -> None:
     """A record that the broker will never take ends the process instead of being tried for ever."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -14,7 +15,11 @@ import pytest
 from detector import artifact, table
 from tests.broker import Broker, start
 from tests.integration.line import Topics, make_topics
+from tests.integration.tally import FAULTS, FaultTable
 from trainer.simulate import simulated_cards
+
+if TYPE_CHECKING:
+    from tests.integration.story import Course
 
 REAL_CARDS = Path(__file__).parents[3] / "shared" / "data" / "creditcard_sample.parquet"
 
@@ -25,6 +30,27 @@ def broker() -> Iterator[Broker]:
     started = start()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def faults(pytestconfig: pytest.Config) -> FaultTable:
+    """The fault table, which is printed at the session's end."""
+    return pytestconfig.stash.setdefault(FAULTS, FaultTable())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints what came of the faults that were tried."""
+    if table := config.stash.get(FAULTS, None):
+        terminalreporter.section("faults: alerts and dead letters")
+        terminalreporter.write_line(table.text())
+
+
+@pytest.fixture(scope="session")
+def course(broker: Broker, cards: Cards, faults: FaultTable) -> Course:
+    """Rows that all short stories of faults share, and what a calm run says of them."""
+    from tests.integration.story import Course  # it imports this module
+
+    return Course.of(broker.bootstrap, cards, 4_000, faults)
 
 
 @pytest.fixture

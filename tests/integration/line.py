@@ -203,6 +203,7 @@ def read_committed(bootstrap: str, topic: str) -> list[Any]:
         {
             "bootstrap.servers": bootstrap,
             "group.id": f"outside-{uuid.uuid4().hex}",
+            "log_level": 0,
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -241,7 +242,7 @@ def comparable(alerts: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def positions(topics: Topics) -> tuple[dict[int, int], dict[int, int]]:
     """By partition of the input: what the group has committed, and the end of the log."""
-    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.name})
+    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.name, "log_level": 0})
     try:
         places = [TopicPartition(topics.input, partition) for partition in range(topics.partitions)]
         committed = {place.partition: max(place.offset, 0) for place in consumer.committed(places, timeout=30)}

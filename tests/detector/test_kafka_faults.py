@@ -1,0 +1,55 @@
+"""What the clients are told for the sake of faults, and what a person is told of them."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from detector.errors import UsageError
+from detector.kafka.client import TOLD_SECONDS, Properties, Trouble, told
+from detector.kafka.consume import COORDINATORS, consumer_properties
+
+NOWHERE = "127.0.0.1:1"
+DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
+
+
+def test_a_trouble_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """However many clients find that no broker answers, a person is told once, and again when it lasts."""
+    now = 100.0
+    trouble = Trouble(lambda: now)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            trouble(DOWN)
+        assert len(caplog.records) == 1
+        now += TOLD_SECONDS
+        trouble(DOWN)
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["broker_unavailable"] * 2
+
+
+def test_what_is_no_trouble_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """One connection that breaks is the client's own business."""
+    with caplog.at_level(logging.DEBUG):
+        Trouble()(KafkaError(KafkaError._TRANSPORT, "disconnected"))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "Consumer"])
+def test_newer_group_protocol(protocol: str) -> None:
+    """With KIP-848's protocol our defaults that the client refuses beside it are left away, and the client starts."""
+    found = consumer_properties(NOWHERE, {"group.protocol": protocol}, "g")
+    assert not set(COORDINATORS) & found.keys()
+    Consumer(found).close()
+
+
+def test_newer_group_protocol_and_what_the_person_wants() -> None:
+    """What the person gives stays, and where the client refuses it that is said."""
+    given: Properties = {"group.protocol": "consumer", "session.timeout.ms": 6000}
+    with pytest.raises(UsageError, match=r"consumer: .*session\.timeout\.ms"), told("consumer"):
+        Consumer(consumer_properties(NOWHERE, given, "g"))
+
+
+def test_older_group_protocol() -> None:
+    """Without it they are there."""
+    assert set(COORDINATORS) <= consumer_properties(NOWHERE, {}, "g").keys()

@@ -1,0 +1,171 @@
+"""Faults of the broker and of the way to it: the detector waits and goes on, or says why not; nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from detector.errors import BrokerUnavailable, Fenced
+from tests.broker import Broker, wait_until_ready
+from tests.integration.story import PASSING, PATIENT, SMALL_STEPS, Course, Trial, end, go_on, pass_by, troubles
+from tests.proxy import Proxy
+
+AWAY_SECONDS = 3.0
+"""How long a line is cut."""
+
+IMPATIENT = ("--kafka", "transaction.timeout.ms=2000")
+
+
+@pytest.fixture
+def proxy(broker: Broker) -> Iterator[Proxy]:
+    """A proxy to which the broker sends those who come by it."""
+    with closing(Proxy(broker.node.front, broker.node.back)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def trial(course: Course, proxy: Proxy) -> Trial:
+    """Detectors that come by the proxy, and are told apart by no more than a name that outlives them."""
+    return course.trial("--instance", "a", "--bootstrap-servers", f"127.0.0.1:{proxy.port}")
+
+
+@contextmanager
+def down(broker: Broker) -> Iterator[None]:
+    """The broker is killed, and started again when the block ends."""
+    broker.kill()
+    try:
+        yield
+    finally:
+        broker.revive()
+        wait_until_ready(broker)
+
+
+def test_broker_stopped_and_started(course: Course, broker: Broker) -> None:
+    """The broker is killed in mid-stream and comes back: the detector says once that it waits, and goes on."""
+    trial = course.trial(*PATIENT)
+    with trial.running(*SMALL_STEPS) as detector:
+        trial.await_committed(200)
+        with down(broker):
+            assert detector.process.poll() is None
+        trial.await_end(detector)
+        assert end(detector) == 0
+        assert set(troubles(detector)) <= PASSING
+        assert troubles(detector).count("broker_unavailable") <= 2
+    trial.assert_whole("broker killed and started")
+
+
+@pytest.mark.long
+def test_broker_away_for_long(course: Course, broker: Broker) -> None:
+    """A broker that comes back later than transactions may be open finds a detector that goes on, or ends with 7."""
+    for _ in range(3):
+        trial = course.trial("--instance", "a", *IMPATIENT)
+        with trial.running(*SMALL_STEPS) as detector:
+            trial.await_committed(200)
+            with down(broker):
+                pass_by(AWAY_SECONDS)
+            trial.await_end(detector, Fenced.code)
+            assert detector.process.poll() == Fenced.code or end(detector) == 0, detector.log()
+        trial.finish()
+        trial.assert_whole("broker killed for longer than a transaction")
+
+
+def test_broker_ends_a_transaction(trial: Trial, proxy: Proxy) -> None:
+    """A transaction that the broker ended because nothing was heard of it: 7 and one line; who comes next does all."""
+    with trial.standing("offsets_added", 10, *SMALL_STEPS, *IMPATIENT) as detector:
+        detector.await_line("standing")
+        proxy.dam()
+        trial.committed()  # is not answered before the broker has ended the transaction
+        proxy.mend()
+        go_on(detector)
+        assert detector.wait() == Fenced.code
+        assert len(troubles(detector)) == 1, detector.log()
+        assert "no broker answered for longer than transaction.timeout.ms" in detector.lines[-1]
+    trial.finish()
+    trial.assert_whole("network away for longer than a transaction")
+
+
+def told_to_end_while_away(trial: Trial, proxy: Proxy, step: str, how: str) -> None:
+    """SIGTERM when the line is cut after a step: 4, one line, and nothing lacks in the end."""
+    with trial.standing(step, 10, *SMALL_STEPS) as detector:
+        detector.await_line("standing")
+        getattr(proxy, how)()
+        detector.process.send_signal(signal.SIGTERM)
+        go_on(detector)
+        assert detector.wait(40) == BrokerUnavailable.code
+        assert detector.lines[-1].startswith("error: ")
+        assert len([line for line in troubles(detector) if line.startswith("error: ")]) == 1
+    proxy.mend()
+    trial.finish()
+    trial.assert_whole("SIGTERM while the broker is away")
+
+
+def test_told_to_end_while_the_broker_is_away(trial: Trial, proxy: Proxy) -> None:
+    """SIGTERM ends a detector that waits for its broker: 4, one line; what it left open is done by the next."""
+    told_to_end_while_away(trial, proxy, "offsets_added", "dam")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["dam", "cut"])
+@pytest.mark.parametrize("step", ["begun", "produced", "offsets_added", "committed"])
+def test_told_to_end_at_any_step(course: Course, proxy: Proxy, step: str, how: str) -> None:
+    """The same wherever it was, twice: what the client waits for as long as it lasts does not hold it up."""
+    for _ in range(2):
+        trial = course.trial("--instance", "a", "--bootstrap-servers", f"127.0.0.1:{proxy.port}")
+        told_to_end_while_away(trial, proxy, step, how)
+
+
+@pytest.mark.parametrize("how", ["cut", "dam"])
+def test_network_cut(trial: Trial, proxy: Proxy, how: str) -> None:
+    """The network is cut, or swallows all, in mid-stream: the detector says so at most once, and goes on."""
+    cut_in_mid_stream(trial, proxy, how)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["cut", "dam"])
+def test_network_cut_again_and_again(course: Course, proxy: Proxy, how: str) -> None:
+    """Ten times, at whatever step it is then."""
+    for _ in range(10):
+        trial = course.trial("--instance", "a", "--bootstrap-servers", f"127.0.0.1:{proxy.port}")
+        cut_in_mid_stream(trial, proxy, how)
+
+
+def cut_in_mid_stream(trial: Trial, proxy: Proxy, how: str) -> None:
+    """The same process goes on after the cut."""
+    with trial.running(*SMALL_STEPS, *PATIENT) as detector:
+        trial.await_committed(200)
+        getattr(proxy, how)()
+        pass_by(AWAY_SECONDS)
+        proxy.mend()
+        trial.await_end(detector)
+        assert end(detector) == 0
+        assert set(troubles(detector)) <= PASSING
+        assert troubles(detector).count("broker_unavailable") <= 1, detector.log()
+    trial.assert_whole({"cut": "network cut", "dam": "network swallows all"}[how])
+
+
+def test_answer_to_a_commit_is_lost(trial: Trial, proxy: Proxy) -> None:
+    """The broker commits, its answer never comes, the connection breaks: the client asks again, nothing comes twice."""
+    with trial.standing("offsets_added", 10, *SMALL_STEPS) as detector:
+        detector.await_line("standing")
+        pass_by(1.0)  # for the alerts to arrive: the commit would wait for them first
+        proxy.dam_answers()
+        go_on(detector)
+        trial.committed()  # is not answered before the transaction is done
+        proxy.cut()
+        proxy.mend()
+        trial.await_end(detector)
+        assert end(detector) == 0
+    trial.assert_whole("answer to a commit lost")
+
+
+def test_network_slow(trial: Trial, proxy: Proxy) -> None:
+    """Each way takes a twentieth of a second more: it is slower, and that is all."""
+    proxy.pause = 0.05
+    with trial.running("--max-batch", "500", "--max-transaction", "500") as detector:
+        trial.await_end(detector)
+        assert end(detector) == 0
+        assert troubles(detector) == []
+    trial.assert_whole("network slow")
