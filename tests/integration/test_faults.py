@@ -108,6 +108,15 @@ def test_dead_letter_topic_missing(course: Course) -> None:
     trial.assert_whole("dead-letter topic missing")
 
 
+def test_disk_full(course: Course) -> None:
+    """A detector keeps nothing on disk: where none can be written it reads, alerts and commits as ever."""
+    trial = course.trial()
+    with trial.running("--until-end", program="tests.integration.diskless") as detector:
+        assert detector.wait() == 0, detector.log()
+        assert troubles(detector) == []
+    trial.assert_whole("disk full")
+
+
 def test_the_count_sees_what_lacks_and_what_comes_twice(course: Course) -> None:
     """What all these stories stand on: a record that lacks, and one that comes twice, are counted, and fail."""
     counting = replace(course, table=FaultTable())
