@@ -5,8 +5,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 DATA ?=
 BOOTSTRAP ?=
-# These run whole systems of processes: not beside other tests.
-ALONE := tests/integration tests/deploy
+# These run whole systems of processes, and wait most of the time: not beside tests that use the processor.
+SYSTEMS := tests/integration tests/deploy
 
 .PHONY: help demo test test-long lint benchmarks lock clean
 
@@ -31,8 +31,8 @@ demo: .venv ## transactions through Kafka, alerts with their reasons [DATA=file.
 
 test: .venv lint ## everything but what takes long, on a real Apache Kafka
 	@echo "make: tests, on a real Apache Kafka (Docker, or Java 17 with Maven)"
-	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(ALONE:%=--ignore %)
-	@$(BIN)/python -m pytest -m "not long" $(ALONE)
+	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(SYSTEMS:%=--ignore %)
+	@$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile $(SYSTEMS)
 
 test-long: .venv ## what takes long
 	@$(BIN)/python -m pytest -m long
