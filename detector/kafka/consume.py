@@ -47,7 +47,7 @@ FIXED: dict[str, Any] = {
     "isolation.level": "read_committed",
 }
 
-COORDINATORS = ("partition.assignment.strategy", "session.timeout.ms")
+COORDINATORS = ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms")
 """What the broker decides in the newer protocol (KIP-848): beside it the client refuses them."""
 
 Positions = Mapping[int, int]
@@ -71,6 +71,9 @@ class Checkpoint:
 def consumer_properties(bootstrap_servers: str, given: Properties, group: str) -> dict[str, Any]:
     """Ours, what the person gave, and what the promises stand on."""
     properties = {**CONSUMER, **common(bootstrap_servers, given), **FIXED, "group.id": group}
+    if (session := str(properties["session.timeout.ms"])).isdecimal():
+        # Three times before it would be missed: the default of 3 s is too late for a short session.
+        properties.setdefault("heartbeat.interval.ms", max(int(session) // 3, 1))
     if str(given.get("group.protocol", "classic")).lower() == "consumer":
         properties = {name: value for name, value in properties.items() if name in given or name not in COORDINATORS}
     return properties
@@ -96,7 +99,7 @@ class Input:
         revoked: Callable[[Sequence[int]], None],
     ) -> None:
         self.topic = topic
-        self.joined = False
+        self.joined = self._closing = False
         self._admin = admin
         self._low: dict[int, int] = {}
         self._assigned, self._leaving, self._revoked = assigned, leaving, revoked
@@ -245,6 +248,8 @@ class Input:
         self.joined = True
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:  # partitions that come while it leaves go at once; their offsets would be asked for in vain
+            return
         starts = self._starts([one.partition for one in partitions])
         self._enter(starts)
         assignment = [TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()]
@@ -264,6 +269,7 @@ class Input:
 
     def close(self) -> None:
         """Leaves the group, so that its partitions move on at once."""
+        self._closing = True
         self._consumer.close()
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from detector.errors import UsageError
 from detector.kafka.client import TOLD_SECONDS, Properties, Trouble, told
-from detector.kafka.consume import COORDINATORS, consumer_properties
+from detector.kafka.consume import COORDINATORS, Input, consumer_properties
 
 NOWHERE = "127.0.0.1:1"
 DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
@@ -50,6 +52,46 @@ def test_newer_group_protocol_and_what_the_person_wants() -> None:
         Consumer(consumer_properties(NOWHERE, given, "g"))
 
 
+class Leaving:
+    """A consumer that is given partitions while it closes, and would wait long for their offsets."""
+
+    assign: Callable[[Any, list[TopicPartition]], None]
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def close(self) -> None:
+        self.assign(self, [TopicPartition("transactions", 0)])
+
+    def committed(self, *_: object, **__: object) -> None:
+        self.asked = True
+        raise AssertionError("the broker would not answer before a minute")
+
+
+def test_partitions_that_come_while_a_member_leaves() -> None:
+    """A rebalance under way when a member leaves does not hold it up: nothing is asked of partitions that go at once."""
+    leaving, left = Leaving(), Input.__new__(Input)
+    vars(left).update(_consumer=leaving, _closing=False, topic="transactions", joined=False)
+    leaving.assign = left._on_assign
+    left.close()
+    assert not leaving.asked
+    assert not left.joined
+
+
 def test_older_group_protocol() -> None:
     """Without it they are there."""
     assert set(COORDINATORS) <= consumer_properties(NOWHERE, {}, "g").keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, 3333),
+        ({"session.timeout.ms": 1500}, 500),
+        ({"session.timeout.ms": "1500", "heartbeat.interval.ms": 100}, 100),
+        ({"session.timeout.ms": "soon"}, None),
+    ],
+)
+def test_members_are_heard_of_three_times_a_session(given: Properties, wanted: int | None) -> None:
+    """A short session brings short heartbeats, unless the person wants others; what is no number is the client's."""
+    assert consumer_properties(NOWHERE, given, "g").get("heartbeat.interval.ms") == wanted
