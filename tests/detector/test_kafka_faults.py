@@ -69,7 +69,7 @@ class Leaving:
 
 
 def test_partitions_that_come_while_a_member_leaves() -> None:
-    """A rebalance under way when a member leaves does not hold it up: nothing is asked of partitions that go at once."""
+    """A rebalance under way when a member leaves does not hold it up: nothing is asked of what it is given."""
     leaving, left = Leaving(), Input.__new__(Input)
     vars(left).update(_consumer=leaving, _closing=False, topic="transactions", joined=False)
     leaving.assign = left._on_assign
