@@ -96,8 +96,12 @@ MOVING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
-"""A partition is between two leaders, as it is when a broker comes back: asked again it will answer."""
+"""A partition is between two leaders, or a group between two coordinators, as it is when a broker comes back: asked
+again it will answer."""
 MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
 
 

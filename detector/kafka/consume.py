@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,18 @@ from numpy.typing import NDArray
 
 from detector import rows
 from detector.errors import BrokerUnavailable
-from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, bounds, check_topics, common, failure, told
+from detector.kafka.client import (
+    CONNECT_SECONDS,
+    MISSING,
+    MOVING,
+    MOVING_PAUSE_SECONDS,
+    Properties,
+    bounds,
+    check_topics,
+    common,
+    failure,
+    told,
+)
 from detector.rows import Batch, parted
 
 log = logging.getLogger("detector.kafka")
@@ -223,9 +235,7 @@ class Input:
         """Where to begin: the committed offset, or the topic's start (end) where none is, or it has expired."""
         if not partitions:
             return {}
-        with told("reading committed offsets"):
-            wanted = [TopicPartition(self.topic, partition) for partition in partitions]
-            found: list[Any] = self._consumer.committed(wanted, timeout=ANSWER_SECONDS)
+        found = _committed(self._consumer, self.topic, partitions)
         logs = bounds(self._admin, self.topic, partitions)
         self._low |= {partition: low for partition, (low, _) in logs.items()}
         return {one.partition: self._start(one.partition, one.offset, *logs[one.partition]) for one in found}
@@ -271,6 +281,19 @@ class Input:
         """Leaves the group, so that its partitions move on at once."""
         self._closing = True
         self._consumer.close()
+
+
+def _committed(consumer: Consumer, topic: str, partitions: Sequence[int]) -> list[Any]:
+    """What a group has committed; a coordinator that moves, or comes back, is asked again."""
+    wanted = [TopicPartition(topic, partition) for partition in partitions]
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return consumer.committed(wanted, timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
+                raise failure(error.args[0], "reading committed offsets") from error
+            threading.Event().wait(MOVING_PAUSE_SECONDS)
 
 
 def _reason(error: KafkaError) -> KafkaError:
@@ -383,10 +406,7 @@ class Progress:
 
     def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """By partition, the group's committed offset; partitions without one are left out."""
-        with told("reading a group's offsets"):
-            wanted = [TopicPartition(topic, partition) for partition in partitions]
-            found = self._consumer.committed(wanted, timeout=ANSWER_SECONDS)
-        return {one.partition: one.offset for one in found if one.offset >= 0}
+        return {one.partition: one.offset for one in _committed(self._consumer, topic, partitions) if one.offset >= 0}
 
     def close(self) -> None:
         """Closes the connection."""

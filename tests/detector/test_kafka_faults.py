@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from detector.errors import UsageError
+from detector.errors import Failure, UsageError
 from detector.kafka.client import TOLD_SECONDS, Properties, Trouble, told
-from detector.kafka.consume import COORDINATORS, Input, consumer_properties
+from detector.kafka.consume import COORDINATORS, Input, Progress, consumer_properties
 
 NOWHERE = "127.0.0.1:1"
 DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
@@ -76,6 +76,37 @@ def test_partitions_that_come_while_a_member_leaves() -> None:
     left.close()
     assert not leaving.asked
     assert not left.joined
+
+
+class Moving:
+    """A consumer whose group has no coordinator at first. code: what it says then."""
+
+    def __init__(self, code: int) -> None:
+        self.answers = [KafkaException(KafkaError(code))] * 2
+
+    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        if self.answers:
+            raise self.answers.pop()
+        return [TopicPartition(place.topic, place.partition, 7) for place in places]
+
+
+def committed_by(consumer: Moving) -> dict[int, int]:
+    """What is found out of a group."""
+    progress = Progress.__new__(Progress)
+    vars(progress).update(_consumer=consumer)
+    return progress.committed("transactions", [0, 1])
+
+
+@pytest.mark.parametrize("code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS])
+def test_a_coordinator_that_comes_back_is_asked_again(code: int) -> None:
+    """While a group's coordinator moves its offsets are asked for again, instead of the process ending."""
+    assert committed_by(Moving(code)) == {0: 7, 1: 7}
+
+
+def test_offsets_that_may_not_be_read() -> None:
+    """Any other answer is told."""
+    with pytest.raises(Failure, match="reading committed offsets: "):
+        committed_by(Moving(KafkaError.GROUP_AUTHORIZATION_FAILED))
 
 
 def test_older_group_protocol() -> None:

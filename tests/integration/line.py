@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from tests.broker import create_topic
 
@@ -240,12 +240,33 @@ def comparable(alerts: Sequence[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
+MOVING = {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+"""A broker that has just begun to answer says so for a moment."""
+
+
+def committed_of(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """What a group has committed, asked until its coordinator is there."""
+    found: list[TopicPartition] = []
+
+    def answered() -> bool:
+        try:
+            found[:] = consumer.committed(places, timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() in MOVING:
+                return False
+            raise
+        return True
+
+    await_true(answered, "the group's coordinator")
+    return found
+
+
 def positions(topics: Topics) -> tuple[dict[int, int], dict[int, int]]:
     """By partition of the input: what the group has committed, and the end of the log."""
     consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.name, "log_level": 0})
     try:
         places = [TopicPartition(topics.input, partition) for partition in range(topics.partitions)]
-        committed = {place.partition: max(place.offset, 0) for place in consumer.committed(places, timeout=30)}
+        committed = {place.partition: max(place.offset, 0) for place in committed_of(consumer, places)}
         ends = {place.partition: consumer.get_watermark_offsets(place, timeout=30)[1] for place in places}
         return committed, ends
     finally:

@@ -75,6 +75,7 @@ def storm(trial: Trial, joins: int, every: float) -> None:
                 leaver = others.pop(0)
                 how = signal.SIGTERM if number % 2 else signal.SIGKILL
                 assert end(leaver, how) in (0, -signal.SIGTERM, -signal.SIGKILL), leaver.log()
+        others[-1].await_line("partitions_assigned")
         for other in others:
             assert end(other) in (0, -signal.SIGTERM), other.log()
         stays.members[0].await_line("partitions_revoked")
