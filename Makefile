@@ -6,7 +6,7 @@ BIN := .venv/bin
 DATA ?=
 BOOTSTRAP ?=
 # These run whole systems of processes, and wait most of the time: not beside tests that use the processor.
-SYSTEMS := tests/integration tests/deploy
+SYSTEMS := tests/deploy tests/integration
 
 .PHONY: help demo test test-long lint benchmarks lock clean
 
