@@ -7,14 +7,15 @@ import re
 import signal
 import threading
 import uuid
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
 
+from tests.broker import Broker, wait_until_ready
 from tests.integration.conftest import Cards
 from tests.integration.line import (
     Running,
@@ -182,6 +183,17 @@ class Trial:
         assert texts == calm.texts
         committed, ends = positions(self.topics)
         assert committed == ends
+
+
+@contextmanager
+def down(broker: Broker) -> Iterator[None]:
+    """A broker is killed, and started again when the block ends."""
+    broker.kill()
+    try:
+        yield
+    finally:
+        broker.revive()
+        wait_until_ready(broker)
 
 
 def pass_by(seconds: float) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 
 from detector.errors import BrokerUnavailable, Fenced
-from tests.broker import Broker, wait_until_ready
-from tests.integration.story import PASSING, PATIENT, SMALL_STEPS, Course, Trial, end, go_on, pass_by, troubles
+from tests.broker import Broker
+from tests.integration.story import PASSING, PATIENT, SMALL_STEPS, Course, Trial, down, end, go_on, pass_by, troubles
 from tests.proxy import Proxy
 
 AWAY_SECONDS = 3.0
@@ -30,17 +30,6 @@ def proxy(broker: Broker) -> Iterator[Proxy]:
 def trial(course: Course, proxy: Proxy) -> Trial:
     """Detectors that come by the proxy, and are told apart by no more than a name that outlives them."""
     return course.trial("--instance", "a", "--bootstrap-servers", f"127.0.0.1:{proxy.port}")
-
-
-@contextmanager
-def down(broker: Broker) -> Iterator[None]:
-    """The broker is killed, and started again when the block ends."""
-    broker.kill()
-    try:
-        yield
-    finally:
-        broker.revive()
-        wait_until_ready(broker)
 
 
 def test_broker_stopped_and_started(course: Course, broker: Broker) -> None:

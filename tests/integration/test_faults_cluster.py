@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.broker import Broker, wait_until_ready
 from tests.cluster import COUNT, Cluster, cluster
 from tests.integration.conftest import Cards
 from tests.integration.line import await_true
-from tests.integration.story import PASSING, PATIENT, SMALL_STEPS, Course, end, go_on, troubles
+from tests.integration.story import PASSING, PATIENT, SMALL_STEPS, Course, down, end, go_on, troubles
 from tests.integration.tally import FaultTable
 
 pytestmark = pytest.mark.long  # three brokers take half a minute to start
@@ -30,17 +28,6 @@ def brokers() -> Iterator[Cluster]:
 def course(brokers: Cluster, cards: Cards, faults: FaultTable) -> Course:
     """Rows on topics that every broker has."""
     return Course.of(brokers.bootstrap, cards, ROWS, faults)
-
-
-@contextmanager
-def down(killed: Broker) -> Iterator[None]:
-    """A broker is killed, and started again when the block ends."""
-    killed.kill()
-    try:
-        yield
-    finally:
-        killed.revive()
-        wait_until_ready(killed)
 
 
 def test_coordinator_killed(course: Course, brokers: Cluster) -> None:
