@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -39,6 +39,7 @@ UNHEARD = logging.getLogger("detector.kafka.unheard")
 UNHEARD.addHandler(logging.NullHandler())
 UNHEARD.propagate = False
 
+Answer = TypeVar("Answer")
 Properties = Mapping[str, str | int | float | bool]
 
 OURS = {
@@ -243,18 +244,35 @@ def bounds(admin: AdminClient, topic: str, partitions: Sequence[int]) -> dict[in
     Asked by an admin client: a consumer's own question would wait behind its fetches, half a second for each.
     """
     places = [TopicPartition(topic, partition) for partition in partitions]
-    deadline = time.monotonic() + MOVING_SECONDS
+
+    def ask() -> dict[int, tuple[int, int]]:
+        low, high = (_offsets(admin, places, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))  # type: ignore[no-untyped-call]
+        return {partition: (low[partition], high[partition]) for partition in partitions}
+
+    def refresh() -> None:
+        """The client asks the leader of an epoch that it remembers."""
+        with told(f"topic {topic!r}"):
+            admin.list_topics(timeout=CONNECT_SECONDS)
+
+    return asked_again(ask, f"offsets of topic {topic!r}", MOVING_SECONDS, refresh)
+
+
+def asked_again(
+    ask: Callable[[], Answer], doing: str, seconds: float, between: Callable[[], object] = lambda: None
+) -> Answer:
+    """What a broker answers, asked again for as long as told while a leader or coordinator moves; Failure otherwise.
+
+    between: called before it is asked again.
+    """
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            low, high = (_offsets(admin, places, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))  # type: ignore[no-untyped-call]
+            return ask()
         except KafkaException as error:
             if error.args[0].code() not in MOVING or time.monotonic() > deadline:
-                raise failure(error.args[0], f"offsets of topic {topic!r}") from error
+                raise failure(error.args[0], doing) from error
             threading.Event().wait(MOVING_PAUSE_SECONDS)
-            with told(f"topic {topic!r}"):
-                admin.list_topics(timeout=CONNECT_SECONDS)  # the client asks the leader of an epoch that it remembers
-        else:
-            return {partition: (low[partition], high[partition]) for partition in partitions}
+            between()
 
 
 def _offsets(admin: AdminClient, places: Sequence[TopicPartition], spec: Any) -> dict[int, int]:

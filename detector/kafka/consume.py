@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ from detector.errors import BrokerUnavailable
 from detector.kafka.client import (
     CONNECT_SECONDS,
     MISSING,
-    MOVING,
-    MOVING_PAUSE_SECONDS,
     Properties,
+    asked_again,
     bounds,
     check_topics,
     common,
@@ -286,14 +284,9 @@ class Input:
 def _committed(consumer: Consumer, topic: str, partitions: Sequence[int]) -> list[Any]:
     """What a group has committed; a coordinator that moves, or comes back, is asked again."""
     wanted = [TopicPartition(topic, partition) for partition in partitions]
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while True:
-        try:
-            return consumer.committed(wanted, timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
-                raise failure(error.args[0], "reading committed offsets") from error
-            threading.Event().wait(MOVING_PAUSE_SECONDS)
+    return asked_again(
+        lambda: consumer.committed(wanted, timeout=ANSWER_SECONDS), "reading committed offsets", ANSWER_SECONDS
+    )
 
 
 def _reason(error: KafkaError) -> KafkaError:
