@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -32,6 +33,12 @@ DELIVERY: dict[str, Any] = {"message.timeout.ms": 60_000}
 """Outside transactions: after so long a broker that is away is noticed, and the batch is read again."""
 
 RETRY_SECONDS = 0.05
+
+PAUSE_MS = 60_000
+"""How long a broker may be away while a sender's transaction is open; then the broker ends it."""
+
+TRIES = 5
+"""How often a sender's transaction is begun that had to be aborted for a reason that may pass."""
 
 IDLE_MS = 5_000
 """A connection that is idle for so long is closed. librdkafka 2.16 may wait for a group's coordinator that is gone
@@ -120,11 +127,72 @@ class FailedDeliveries:
         return taken
 
 
-class ExactlyOnce:
-    """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447).
+class Transactions:
+    """A producer of transactions of one id: who comes later fences who came before, and ends what it left open.
 
     stopping: whether the process was told to end, and so shall not wait for a broker that is away.
-    at: called after each of STEPS.
+    left: what is said of a transaction that is then left open.
+    """
+
+    def __init__(
+        self,
+        properties: dict[str, Any],
+        transactional_id: str,
+        stopping: Callable[[], bool],
+        left: str = "its rows will be read again",
+    ) -> None:
+        self._stopping, self._left = stopping, left
+        self._topics: set[str] = set()
+        with told(f"transactional id {transactional_id!r}"):
+            self._producer = Producer({**properties, "transactional.id": transactional_id})
+            # Ends what an earlier process of this name left open, and fences it.
+            self._producer.init_transactions(60)
+
+    def _retried(self, call: Callable[[], Any]) -> None:
+        """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
+
+        It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
+        the transaction open after CALL_SECONDS; it times out, and its rows are read again by the next member.
+        """
+        begun = time.monotonic()
+        for turn in count():
+            try:
+                call()
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+                if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
+                    raise failure(error.args[0], f"transaction left open, {self._left}") from error
+                self._refuse_missing()
+                if turn == 0:
+                    name = error.args[0].name()
+                    log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
+                self._producer.poll(RETRY_SECONDS)
+
+    def _refuse_missing(self) -> None:
+        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good."""
+        try:
+            found = self._producer.list_topics(timeout=LIST_SECONDS).topics
+        except KafkaException:  # nobody answers: it may well be there
+            return
+        if missing := sorted(self._topics - found.keys()):
+            with suppress(KafkaException):
+                self._producer.abort_transaction(CALL_SECONDS)
+            raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
+
+    def _give_up(self, error: KafkaError) -> None:
+        """Aborts the transaction that met an error; Fenced, or another Failure, where there is none to abort."""
+        if error.code() in FENCED or error.fatal():
+            raise failure(error, "transaction")
+        with told("aborting the transaction"):
+            self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
+
+
+class ExactlyOnce(Transactions):
+    """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447).
+
+    stopping: see Transactions. at: called after each of STEPS.
     """
 
     def __init__(
@@ -135,22 +203,16 @@ class ExactlyOnce:
         stopping: Callable[[], bool] = lambda: False,
         at: Callable[[str], None] = lambda step: None,
     ) -> None:
-        self._stopping, self._at = stopping, at
+        self._at = at
         self._failed = FailedDeliveries()
-        self._topics: set[str] = set()
-        with told(f"transactional id {transactional_id!r}"):
-            self._producer = Producer(
-                {
-                    **PRODUCER,
-                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-                    "connections.max.idle.ms": IDLE_MS,
-                    **common(bootstrap_servers, given),
-                    "transactional.id": transactional_id,
-                    "on_delivery": self._failed,
-                }
-            )
-            # Ends what an earlier process of this name left open, and fences it.
-            self._producer.init_transactions(60)
+        properties = {
+            **PRODUCER,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            "connections.max.idle.ms": IDLE_MS,
+            **common(bootstrap_servers, given),
+            "on_delivery": self._failed,
+        }
+        super().__init__(properties, transactional_id, stopping)
 
     def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """1. begin; 2. produce; 3. add the offsets and the group's generation; 4. commit, which flushes first.
@@ -175,44 +237,8 @@ class ExactlyOnce:
         except KafkaException as error:
             self._abort(error.args[0])
 
-    def _retried(self, call: Callable[[], Any]) -> None:
-        """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
-
-        It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
-        the transaction open after CALL_SECONDS; it times out, and its rows are read again by the next member.
-        """
-        begun = time.monotonic()
-        for turn in count():
-            try:
-                call()
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable():
-                    raise
-                if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
-                    raise failure(error.args[0], "transaction left open, its rows will be read again") from error
-                self._refuse_missing()
-                if turn == 0:
-                    name = error.args[0].name()
-                    log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
-                self._producer.poll(RETRY_SECONDS)
-
-    def _refuse_missing(self) -> None:
-        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good."""
-        try:
-            found = self._producer.list_topics(timeout=LIST_SECONDS).topics
-        except KafkaException:  # nobody answers: it may well be there
-            return
-        if missing := sorted(self._topics - found.keys()):
-            with suppress(KafkaException):
-                self._producer.abort_transaction(CALL_SECONDS)
-            raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
-
     def _abort(self, error: KafkaError) -> NoReturn:
-        if error.code() in FENCED or error.fatal():
-            raise failure(error, "transaction")
-        with told("aborting the transaction"):
-            self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
+        self._give_up(error)
         if permanent := next((one for one in self._failed.take() if one.permanent), None):
             raise permanent.failure()
         raise Aborted(f"{error.str()} ({error.name()})")
@@ -263,22 +289,50 @@ def produce(producer: Producer, record: Record, timestamp: int = 0, on_delivery:
             producer.poll(0.05)
 
 
-class Publisher:
-    """An idempotent producer that counts every delivery report.
+PUBLISHER: dict[str, Any] = {
+    **PRODUCER,
+    "queue.buffering.max.messages": 100_000,
+    "message.timeout.ms": 0,  # the sender has a patience of its own
+}
 
-    acknowledged: records that the broker has. failed: records that it refused. ends: by (topic, partition), the
-    offset after the last acknowledged record; starts: that of the first.
+
+class Landed:
+    """Counts of delivery reports.
+
+    acknowledged, others: records that the broker has, by whether they were sent as counted. failed: records that it
+    refused. ends: by (topic, partition), the offset after the last acknowledged record; starts: that of the first.
     """
 
-    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5) -> None:
+    def __init__(self) -> None:
         self.acknowledged = 0
+        self.others = 0
         self.failed = 0
         self.first_error: Failure | None = None
         self.starts: dict[tuple[str, int], int] = {}
         self.ends: dict[tuple[str, int], int] = {}
-        defaults = {**PRODUCER, "linger.ms": linger_ms, "queue.buffering.max.messages": 100_000}
+
+    def _landed(self, error: KafkaError | None, message: Any) -> bool:
+        if error is not None:
+            self._lost(error, message.topic())
+            return False
+        place, offset = (message.topic(), message.partition()), message.offset()
+        self.starts.setdefault(place, offset)
+        if offset >= self.ends.get(place, 0):
+            self.ends[place] = offset + 1
+        return True
+
+    def _lost(self, error: KafkaError, topic: str) -> None:
+        self.failed += 1
+        self.first_error = self.first_error or failure(error, f"topic {topic!r}")
+
+
+class Publisher(Landed):
+    """An idempotent producer that counts every delivery report."""
+
+    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5) -> None:
+        super().__init__()
         with told("producer"):
-            self._producer = Producer({**defaults, **common(bootstrap_servers, given)})
+            self._producer = Producer({**PUBLISHER, "linger.ms": linger_ms, **common(bootstrap_servers, given)})
 
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
         """Publishes a record with its event time, ms since 1970. counted: whether it adds to `acknowledged`."""
@@ -297,14 +351,110 @@ class Publisher:
             self.acknowledged += 1
 
     def _uncounted(self, error: KafkaError | None, message: Any) -> None:
-        self._landed(error, message)
+        if self._landed(error, message):
+            self.others += 1
 
-    def _landed(self, error: KafkaError | None, message: Any) -> bool:
-        if error is not None:
-            self.failed += 1
-            self.first_error = self.first_error or failure(error, f"topic {message.topic()!r}")
-            return False
-        place, offset = (message.topic(), message.partition()), message.offset()
-        self.starts.setdefault(place, offset)
-        self.ends[place] = max(self.ends.get(place, 0), offset + 1)
-        return True
+
+class _Sent(NamedTuple):
+    """A record of an open transaction."""
+
+    record: Record
+    timestamp: int
+    counted: bool
+
+
+class TransactionalPublisher(Landed, Transactions):
+    """A producer whose records become visible some at a time, with one that says how far they go.
+
+    Counts are of records in committed transactions. What the broker refuses for good is left out, counted as failed,
+    and the rest of its transaction is sent again. stopping: see Transactions.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        given: Properties,
+        transactional_id: str,
+        stopping: Callable[[], bool] = lambda: False,
+        linger_ms: int = 5,
+    ) -> None:
+        Landed.__init__(self)
+        properties = {
+            **PUBLISHER,
+            "linger.ms": linger_ms,
+            "transaction.timeout.ms": PAUSE_MS,
+            "message.timeout.ms": PAUSE_MS,
+            **common(bootstrap_servers, given),
+        }
+        Transactions.__init__(self, properties, transactional_id, stopping, "the same command sends its rows again")
+        self._sent: list[_Sent] = []
+        self._refused: dict[int, KafkaError] = {}
+        self._begun = False
+
+    def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
+        """Publishes a record in the open transaction, or begins one. See Publisher."""
+        self._sent.append(_Sent(record, timestamp, counted))
+        try:
+            self._produce(len(self._sent) - 1)
+        except KafkaException as error:
+            self._again(error.args[0])
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Takes in the delivery reports that are there, waiting for the first as long as told."""
+        self._producer.poll(seconds)
+
+    def waiting(self) -> int:
+        """Records not yet answered for."""
+        return len(self._producer)
+
+    def commit(self, last: Record) -> None:
+        """Makes all that was sent since the last commit visible, and `last` with it. A Failure where that cannot be:
+        then none of it is, now or ever."""
+        for _ in range(TRIES):
+            try:
+                self._begin()
+                produce(self._producer, last)
+                self._topics.add(last.topic)
+                self._retried(lambda: self._producer.commit_transaction(CALL_SECONDS))
+                self._count()
+                return
+            except KafkaException as error:
+                self._again(error.args[0])
+        raise Failure(f"a transaction was aborted {TRIES} times: {self.first_error or 'for a reason that may pass'}")
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._producer.begin_transaction()
+            self._topics, self._begun = set(), True
+
+    def _produce(self, place: int) -> None:
+        self._begin()
+        one = self._sent[place]
+        self._topics.add(one.record.topic)
+        produce(self._producer, one.record, one.timestamp, partial(self._answered, place))
+
+    def _answered(self, place: int, error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            self._landed(None, message)
+        elif error.code() in PERMANENT:
+            self._refused[place] = error
+
+    def _again(self, error: KafkaError) -> None:
+        """Aborts the transaction, and sends its records in another one, but for those that were refused."""
+        self._give_up(error)
+        self._producer.poll(0)
+        refused, self._refused, self._begun = self._refused, {}, False
+        if not refused and error.code() in PERMANENT:
+            raise failure(error, "transaction")
+        for place, why in refused.items():
+            self._lost(why, self._sent[place].record.topic)
+        self._sent = [one for place, one in enumerate(self._sent) if place not in refused]
+        with told("transaction"):
+            for place in range(len(self._sent)):
+                self._produce(place)
+
+    def _count(self) -> None:
+        rows = sum(one.counted for one in self._sent)
+        self.acknowledged += rows
+        self.others += len(self._sent) - rows
+        self._sent, self._begun = [], False
