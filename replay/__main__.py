@@ -16,6 +16,7 @@ from detector import artifact, settings
 from detector.command import ended, told
 from detector.errors import INTERRUPTED, BrokerUnavailable
 from detector.kafka import Progress, Publisher, TransactionalPublisher, check_topics, connect, topic_limit
+from detector.kafka.client import Properties
 from replay import dry_run, metrics, resume
 from replay.history import History
 from replay.labels import Pending, Truth
@@ -150,7 +151,7 @@ def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> 
     # A broker that does not tell of one topic is not waited for again.
     limits = takewhile(lambda limit: limit is not None, (topic_limit(admin, topic) for topic in topics))
     size = min([BATCH_BYTES, *(limit for limit in limits if limit)])
-    properties = {"batch.size": size, "partitioner": chosen.partitioner, **chosen.kafka}
+    properties: Properties = {"batch.size": size, "partitioner": chosen.partitioner, **chosen.kafka}
     if not chosen.resume:
         return Publisher(chosen.bootstrap_servers, properties), None
     resume.prepare(chosen)

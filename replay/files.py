@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def refuse_mixed(first: pd.DataFrame, frame: pd.DataFrame, needed: Sequence[str]
         raise DataRefused(f"{told} {more[0]!r} is there, and not in {where[0]}; --features says which make a row")
 
 
-def _held(values: pd.Series) -> str:  # type: ignore[type-arg]
+def _held(values: pd.Series[Any]) -> str:
     kind = table.kind(values)
     return str(values.dtype) if kind == "other" else f"{kind}s"
 

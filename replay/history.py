@@ -26,9 +26,11 @@ class History(Protocol):
     """
 
     name: str
-    columns: Columns | None
     rows: int | None
     span: tuple[int, int] | None
+
+    @property
+    def columns(self) -> Columns | None: ...
 
     def batches(self) -> Iterator[Batch]:
         """All rows in order, once more with each call. Raises DataRefused, some of it only on the way."""

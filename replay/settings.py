@@ -126,7 +126,9 @@ class Settings:
         if not self.between:
             return None, None
         first, slash, end = self.between.partition("/")
-        low, high = (_event_time(text.strip()) for text in (first, end if slash else "-"))
+        if not slash:
+            raise UsageError(f"setting between has value {self.between!r}, T1/T2 wanted")
+        low, high = _event_time(first.strip()), _event_time(end.strip())
         if low is not None and high is not None and low >= high:
             raise UsageError(f"setting between has value {self.between!r}, an earlier and a later time wanted")
         return low, high

@@ -159,7 +159,7 @@ class Files:
     def batches(self) -> Iterator[Batch]:
         """One pass."""
         blocks = merged(self._runs) if self._by_time else self._as_they_stand()
-        return map(self._reading.batch, blocks)
+        yield from map(self._reading.batch, blocks)
 
     def _as_they_stand(self) -> Iterator[Block]:
         for block in self._held:

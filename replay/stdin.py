@@ -51,7 +51,7 @@ class Piped:
 
     def batches(self) -> Iterator[Batch]:
         """The one pass."""
-        return map(self._reading.batch, self._sorted() if self._sorts else self._blocks())
+        yield from map(self._reading.batch, self._sorted() if self._sorts else self._blocks())
 
     def _blocks(self) -> Iterator[Block]:
         latest = -(1 << 63)

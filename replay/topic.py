@@ -15,6 +15,7 @@ import pandas as pd
 
 from detector.errors import DataRefused, UsageError
 from detector.kafka import Reader, check_topics, connect
+from detector.kafka.client import Properties
 from detector.kafka.extent import decided, first_at
 from detector.rows import ROW_ID_HEADER
 from detector.settings import milliseconds
@@ -103,7 +104,10 @@ class Topic:
     def batches(self) -> Iterator[Batch]:
         """One pass. Each partition has a reader of its own, so that none waits for another."""
         open_ = {partition: ends for partition, ends in self._ranges.items() if ends[0] < ends[1]}
-        given = {"queued.max.messages.kbytes": max(FETCHED // max(len(open_), 1), 1024), **self._chosen.kafka}
+        given: Properties = {
+            "queued.max.messages.kbytes": max(FETCHED // max(len(open_), 1), 1024),
+            **self._chosen.kafka,
+        }
         readers = [Reader(self._chosen.bootstrap_servers, given) for _ in open_]
         try:
             pairs = zip(open_.items(), readers, strict=True)
