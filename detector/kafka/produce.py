@@ -401,7 +401,8 @@ class TransactionalPublisher(Landed, Transactions):
 
     def poll(self, seconds: float = 0.0) -> None:
         """Takes in the delivery reports that are there, waiting for the first as long as told."""
-        self._producer.poll(seconds)
+        with told("transaction"):  # that another process of the id took over may be heard here first
+            self._producer.poll(seconds)
 
     def waiting(self) -> int:
         """Records not yet answered for."""
