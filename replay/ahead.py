@@ -1,4 +1,4 @@
-"""Batches that are made while the ones before are sent, so that making them makes no row late."""
+"""Batches that are made while the ones before are sent, so that making them makes no row late and no stop wait."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import queue
 import threading
 from collections.abc import Iterator
 
-from replay.batch import Batch
+from replay.batch import Batch, objects
 
 DEPTH = 64
 """Batches that are made ahead at most."""
 
 LOOK_SECONDS = 0.1
+"""How long a batch is waited for, before who waits for it gets an empty one and can look at something else."""
+
+IDLE = Batch(objects([]))
 
 
 def ahead(batches: Iterator[Batch], depth: int = DEPTH) -> Iterator[Batch]:
     """The same batches, made by a thread of their own from the first call on; what it raises is raised in their place.
 
-    The thread ends when the batches are no longer asked for.
+    While none is there, empty ones come in between. The thread ends when the batches are no longer asked for, once it
+    is not held up by a pipe on which nothing comes.
     """
     made: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
     ended = threading.Event()
@@ -43,10 +47,17 @@ def ahead(batches: Iterator[Batch], depth: int = DEPTH) -> Iterator[Batch]:
     maker = threading.Thread(target=make, name="ahead", daemon=True)
     maker.start()
     try:
-        while (one := made.get()) is not None:
+        while (one := _next(made)) is not None:
             if isinstance(one, BaseException):
                 raise one
             yield one
     finally:
         ended.set()
-        maker.join()
+        maker.join(2 * LOOK_SECONDS)
+
+
+def _next(made: queue.Queue[Batch | BaseException | None]) -> Batch | BaseException | None:
+    try:
+        return made.get(timeout=LOOK_SECONDS)
+    except queue.Empty:
+        return IDLE

@@ -39,8 +39,8 @@ class Outbox:
     """Hands rows and labels to a sender. pending: labels that come later than their rows, None for those that come
     with them. before: rows that were sent by an earlier process of the same replay.
 
-    sent, labels: how many were handed over. event: the last row's event time. label: the place of the last label that
-    came later than its row.
+    sent, labels: how many were handed over. event: the last row's event time. reached: its moment. label: the place of
+    the last label that came later than its row.
     """
 
     def __init__(self, plan: Plan, sender: Sender, clock: Clock, pending: Pending | None, before: int = 0) -> None:
@@ -51,6 +51,7 @@ class Outbox:
         self.schedule = Schedule(plan.speed)
         self.sent = self.labels = 0
         self.event: int | None = None
+        self.reached = -math.inf
         self.label: tuple[int, int] | None = None
 
     def begin(self) -> None:
@@ -96,6 +97,7 @@ class Outbox:
             self._pending.add(batch.take(part), self._before + self.sent, ready.moments[part], stamps)
         self.sent += len(records)
         self.event = None if batch.event is None else int(batch.event[part][-1])
+        self.reached = float(ready.moments[part][-1])
 
     def _send_labelled(self, batch: Batch, rows: list[Record], stamps: list[int], topic: str) -> None:
         assert batch.anomalous is not None

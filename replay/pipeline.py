@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 from detector.errors import UsageError
 from detector.schema import Schema
@@ -28,8 +30,16 @@ def opened(data: Sequence[str], chosen: Settings, schema: Schema | None, say: Ca
     if not odd:
         return Files(data, chosen, schema, say)
     if odd == [STDIN]:
-        return Piped(sys.stdin.buffer, chosen, schema, say)
+        return Piped(standard_input(), chosen, schema, say)
     return Topic(odd[0], chosen)
+
+
+def standard_input() -> BinaryIO:
+    """Its bytes, by a reader of our own: one that waits in Python's own would hold up the end of the process."""
+    try:
+        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
+    except OSError:  # there is no such file: a program that embeds this one put something else there
+        return sys.stdin.buffer
 
 
 def played(
@@ -52,7 +62,7 @@ def played(
 
 
 def sendable(batches: Iterator[Batch], history: History, chosen: Settings) -> Iterator[Batch]:
-    """Rows with their values; made ahead where a row has a due time."""
+    """Rows with their values; made ahead where a row has a due time, or may be long in coming."""
     make = encoder(chosen.format, history.columns) if history.columns else None
     ready = encoded(make)(batches)
-    return ahead(ready) if chosen.pace.paced else ready
+    return ahead(ready) if chosen.pace.paced or not isinstance(history, Files) else ready

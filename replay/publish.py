@@ -93,7 +93,7 @@ class Replay:
 
     def _send_all(self) -> bool:
         """Whether all rows and labels were sent."""
-        first = next(self._batches, None)
+        first = next(filter(lambda batch: len(batch) or self._stop.requests, self._batches), None)
         self._started()
         if first is not None and not self._send_batch(first):
             return False
@@ -111,6 +111,8 @@ class Replay:
 
     def _send_batch(self, batch: Batch) -> bool:
         """Sends a batch's rows as they fall due; False where the replay has to end before."""
+        if not len(batch):
+            return self._idle()
         ready, first = self.outbox.ready(batch), 0
         while first < len(batch):
             if self._ending():
@@ -123,6 +125,16 @@ class Replay:
             labels = self.outbox.send_due(self.outbox.moment(ready, first, self._elapsed()))
             self._turn(0.0 if count or labels else self._wait(float(ready.due[first])))
         return True
+
+    def _idle(self) -> bool:
+        """Where the next row is not there yet: labels may be due, and somebody may want to end."""
+        now = self.outbox.schedule.moment(self._elapsed())
+        self._waiting = ""
+        if now is not None:
+            # A named replay counts on labels coming in their order, which the next row might be too late for.
+            self.outbox.send_due(now if self._ledger is None else min(now, self.outbox.reached))
+        self._turn(0.0)
+        return not self._ending()
 
     def _free(self, due: NDArray[np.float64], first: int) -> int:
         """Rows from `first` on that may go now; also notes what the others wait for."""

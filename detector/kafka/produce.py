@@ -333,10 +333,15 @@ class Publisher(Landed):
         super().__init__()
         with told("producer"):
             self._producer = Producer({**PUBLISHER, "linger.ms": linger_ms, **common(bootstrap_servers, given)})
+        self._produce, self._reports = self._producer.produce, (self._uncounted, self._counted)
 
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
         """Publishes a record with its event time, ms since 1970. counted: whether it adds to `acknowledged`."""
-        produce(self._producer, record, timestamp, self._counted if counted else self._uncounted)
+        topic, key, value, headers = record
+        try:
+            self._produce(topic, value, key, -1, self._reports[counted], None, timestamp, headers)
+        except BufferError:
+            produce(self._producer, record, timestamp, self._reports[counted])
 
     def poll(self, seconds: float = 0.0) -> None:
         """Takes in the delivery reports that are there, waiting for the first as long as told."""

@@ -115,6 +115,26 @@ def test_standard_input(broker: Broker, data: Path, topic: str) -> None:
     assert times == sorted(pd.read_csv(data)["Time"])
 
 
+def test_a_pipe_on_which_nothing_comes(broker: Broker, topic: str) -> None:
+    """Rows that came through a pipe are sent while others are waited for, and Ctrl-C ends the wait."""
+    head = "Time,x\n" + "".join(f"{row},1\n" for row in range(100_000))
+    line = command(broker, "-", topic)
+    with subprocess.Popen(
+        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(head)
+        process.stdin.flush()
+        while not read_committed(broker.bootstrap, topic):
+            threading.Event().wait(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        out = process.stdout.read() if process.stdout else ""
+        process.stdin.close()
+    assert process.returncode == 130
+    assert re.match(r"replay: interrupted: sent [1-9]\d* rows, failed 0, ", out)
+
+
 def murmur2(data: bytes) -> int:
     """Austin Appleby's MurmurHash2 with Kafka's seed, as `org.apache.kafka.common.utils.Utils` has it."""
     mask, m = 0xFFFFFFFF, 0x5BD1E995
@@ -203,11 +223,11 @@ def test_a_broker_that_goes_away(broker: Broker, data: Path, topic: str) -> None
 def test_a_file_that_changes_while_it_is_played(broker: Broker, topic: str, tmp_path: Path) -> None:
     """A file that is too long for memory and changes on the way ends the replay with its name and code 8."""
     path = tmp_path / "long.parquet"
-    count = 3_000_000
+    count = 900_000
     frame = pd.DataFrame({f"x{i}": np.arange(count, dtype=float) for i in range(8)})
     frame.insert(0, "Time", np.arange(count))
     frame.to_parquet(path, index=False, row_group_size=100_000, compression=None)
-    line = command(broker, path, topic, "--format", "packed", "--speed", "5000/s")
+    line = command(broker, path, topic, "--format", "packed", "--speed", "40000/s")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not read_committed(broker.bootstrap, topic):
             threading.Event().wait(0.05)

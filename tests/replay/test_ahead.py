@@ -28,6 +28,21 @@ def test_the_same(depth: int) -> None:
     assert makers() == 0
 
 
+def test_nothing_there_yet() -> None:
+    """While a batch is long in coming empty ones are handed out, so that its waiter can do something else."""
+    go_on = threading.Event()
+
+    def slow() -> Iterator[Batch]:
+        yield from batches(1)
+        go_on.wait(30)
+        yield from batches(1)
+
+    found = ahead(slow())
+    assert [len(next(found)), len(next(found))] == [1, 0]
+    go_on.set()
+    assert sum(map(len, found)) == 1
+
+
 def test_errors() -> None:
     """What making them raises is raised after those before."""
 

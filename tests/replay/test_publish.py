@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ import pytest
 
 from detector.errors import BrokerUnavailable
 from detector.kafka import Record
+from replay.ahead import IDLE
 from replay.batch import Batch
 from replay.encoding import CHUNK
 from replay.leash import Leash, Patience, Pauses, lead
 from replay.outbox import UNANSWERED
 from replay.plan import Stop
 from replay.summary import Stopped
-from tests.replay.made import OLDER, WALL, Silence, World, batch_of, replay, row_id
+from tests.replay.made import OLDER, WALL, Silence, World, batch_of, cut, replay, row_id
 
 
 def table(count: int, label: bool = False) -> Batch:
@@ -347,3 +348,32 @@ def test_stopped_without_answers() -> None:
     summary = replay(world, table(3 * CHUNK), stop=stop, timeout=1.0).run()
     assert summary.stopped == Stopped(CHUNK)
     assert summary.failed == CHUNK
+
+
+def test_rows_that_are_long_in_coming() -> None:
+    """Empty batches between the others change nothing, and a stop is heard between them."""
+    world, rows = World(), table(10)
+    one = replay(world, rows)
+    one._batches = iter([IDLE, *cut(rows, 3), IDLE])
+    assert one.run().sent == 10
+    world, stop = World(), Stop()
+
+    def endless() -> Iterator[Batch]:
+        yield from cut(rows, 3)
+        stop.request()
+        while True:
+            yield IDLE
+
+    one = replay(world, rows, stop=stop)
+    one._batches = endless()
+    summary = one.run()
+    assert (summary.sent, summary.interrupted) == (10, True)
+
+
+def test_a_stop_before_the_first_row() -> None:
+    """Who asks to end before a row has come ends."""
+    stop = Stop()
+    stop.request()
+    one = replay(World(), table(10), stop=stop)
+    one._batches = iter([IDLE, IDLE, IDLE])
+    assert one.run().sent == 0
