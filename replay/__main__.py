@@ -152,10 +152,13 @@ def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> 
     limits = takewhile(lambda limit: limit is not None, (topic_limit(admin, topic) for topic in topics))
     size = min([BATCH_BYTES, *(limit for limit in limits if limit)])
     properties: Properties = {"batch.size": size, "partitioner": chosen.partitioner, **chosen.kafka}
+    places = bool(chosen.group)  # the leash asks where records landed
     if not chosen.resume:
-        return Publisher(chosen.bootstrap_servers, properties), None
+        return Publisher(chosen.bootstrap_servers, properties, places=places), None
     resume.prepare(chosen)
-    sender = TransactionalPublisher(chosen.bootstrap_servers, properties, f"replay-{chosen.resume}", held_up)
+    sender = TransactionalPublisher(
+        chosen.bootstrap_servers, properties, f"replay-{chosen.resume}", held_up, places=places
+    )
     of = resume.decides(history, history.columns, chosen)
     start = resume.begun(chosen, history, of, resume.read_back(chosen))
     return sender, Ledger(chosen.resume, chosen.resume_topic, start, sender)

@@ -184,7 +184,7 @@ class Replay:
 
     def _look(self) -> None:
         now, sender = self._elapsed(), self._sender
-        silent = self._patience.waited(sender.waiting(), self._answered(), now)
+        silent = self._patience.waited(sender.waiting(), sender.answered(), now)
         self._pauses.note(self._waiting or (SILENT if silent >= PAUSED_SECONDS else ""), now)
         if now >= self._look_at:
             self._look_at = now + self._watch.every
@@ -230,12 +230,9 @@ class Replay:
         return self._stop.requests > 0 or self._given_up()
 
     def _given_up(self) -> bool:
-        over = self._patience.over(self._sender.waiting(), self._answered(), self._elapsed())
+        over = self._patience.over(self._sender.waiting(), self._sender.answered(), self._elapsed())
         self._silent = self._silent or over
         return self._silent
-
-    def _answered(self) -> int:
-        return self._sender.acknowledged + self._sender.others + self._sender.failed
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._began
@@ -243,6 +240,7 @@ class Replay:
     def _summary(self, error: Failure | None) -> Summary:
         """What was handed over and not acknowledged has failed, whether it was refused or never answered."""
         sender, out = self._sender, self.outbox
+        sender.settle()
         gone = BrokerUnavailable(f"{SILENT} within {self._plan.timeout:g} s") if self._silent else None
         return Summary(
             sent=sender.acknowledged,

@@ -80,9 +80,8 @@ class Files:
         self._by_time = self.columns.time is not None and chosen.order != FILE
         original = chosen.timestamps == ORIGINAL
         self._reading = Reading(self.columns, self.name, disk.names(self._files), original)
-        self._held = [self._block(file, head) for file, head in zip(self._files, heads, strict=True)]
-        if not self._whole:
-            self._held = []
+        blocks = [self._checked(file, head) for file, head in zip(self._files, heads, strict=True)]
+        self._held, self._widths = blocks if self._whole else [], [width(head) for head in heads]
         self.rows: int | None = None
         self.span: tuple[int, int] | None = None
         self._know()
@@ -109,8 +108,11 @@ class Files:
         for place, head in enumerate(heads):
             heads[place] = head[needed].astype(casts)
 
-    def _block(self, file: TableFile, frame: pd.DataFrame) -> Block:
-        return block_of(frame, file.event(frame, self.columns.time), file.number)
+    def _checked(self, file: TableFile, frame: pd.DataFrame) -> Block:
+        """Rows whose times and truth can be read."""
+        block = block_of(frame, file.event(frame, self.columns.time), file.number)
+        self._reading.checked(frame, block.event)
+        return block
 
     def _know(self) -> None:
         """How many rows there are, and their span: from memory, or by looking through the times."""
@@ -119,8 +121,9 @@ class Files:
             events = [block.event for block in self._held if block.event is not None]
             if events:
                 self.span = min(int(one.min()) for one in events), max(int(one.max()) for one in events)
-            for block in self._held:
-                self._reading.checked(block.frame, block.event)
+            if self._by_time:
+                _ = self._runs
+                self._held = []  # the runs have the rows
             return
         counts = [table.describe(file.path).rows for file in self._files]
         self.rows = None if None in counts else sum(count for count in counts if count is not None)
@@ -146,8 +149,9 @@ class Files:
 
     def _streamed(self, file: TableFile, told: Survey) -> Run:
         needed, time_column = self.columns.needed, self.columns.time
-        wide = width(next(file.frames(needed, HEAD_ROWS)))
-        return Run(told.first, file.number, wide, lambda rows: file.blocks(needed, time_column, rows))
+        return Run(
+            told.first, file.number, self._widths[file.number], lambda rows: file.blocks(needed, time_column, rows)
+        )
 
     def _sorted(self, file: TableFile, told: Survey) -> list[Run]:
         """Sorted runs of a file on disk."""

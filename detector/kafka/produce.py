@@ -296,52 +296,77 @@ PUBLISHER: dict[str, Any] = {
 }
 
 
-class Landed:
-    """Counts of delivery reports.
+PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+"""What is heard of a record that its sender gave up."""
 
-    acknowledged, others: records that the broker has, by whether they were sent as counted. failed: records that it
-    refused. ends: by (topic, partition), the offset after the last acknowledged record; starts: that of the first.
+SETTLED_SECONDS = 1.0
+
+
+class Landed:
+    """Where records landed, and what was refused.
+
+    failed: records that the broker refused. first_error: why the first was. ends: by (topic, partition), the offset
+    after the last acknowledged record; starts: that of the first. Both only with `places`, which costs a call for each.
     """
 
-    def __init__(self) -> None:
-        self.acknowledged = 0
-        self.others = 0
+    def __init__(self, places: bool) -> None:
         self.failed = 0
         self.first_error: Failure | None = None
         self.starts: dict[tuple[str, int], int] = {}
         self.ends: dict[tuple[str, int], int] = {}
+        self._reports: dict[str, Any] = {} if places else {"delivery.report.only.error": True}
 
-    def _landed(self, error: KafkaError | None, message: Any) -> bool:
-        if error is not None:
-            self._lost(error, message.topic())
-            return False
+    def _landed(self, message: Any) -> None:
         place, offset = (message.topic(), message.partition()), message.offset()
         self.starts.setdefault(place, offset)
         if offset >= self.ends.get(place, 0):
             self.ends[place] = offset + 1
-        return True
 
     def _lost(self, error: KafkaError, topic: str) -> None:
         self.failed += 1
-        self.first_error = self.first_error or failure(error, f"topic {topic!r}")
+        if error.code() not in PURGED:
+            self.first_error = self.first_error or failure(error, f"topic {topic!r}")
 
 
 class Publisher(Landed):
-    """An idempotent producer that counts every delivery report."""
+    """An idempotent producer that counts what the broker has: what was handed over, is answered and was not refused."""
 
-    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5) -> None:
-        super().__init__()
+    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5, places: bool = True) -> None:
+        super().__init__(places)
+        settings = {**PUBLISHER, "linger.ms": linger_ms, **self._reports}
         with told("producer"):
-            self._producer = Producer({**PUBLISHER, "linger.ms": linger_ms, **common(bootstrap_servers, given)})
-        self._produce, self._reports = self._producer.produce, (self._uncounted, self._counted)
+            self._producer = Producer({**settings, **common(bootstrap_servers, given)})
+        self._produce, self._answers = self._producer.produce, (self._uncounted, self._counted)
+        self._handed, self._refused = [0, 0], [0, 0]
 
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
         """Publishes a record with its event time, ms since 1970. counted: whether it adds to `acknowledged`."""
-        topic, key, value, headers = record
-        try:
-            self._produce(topic, value, key, -1, self._reports[counted], None, timestamp, headers)
+        topic, key, value, named = record
+        headers: Any = named
+        self._handed[counted] += 1
+        try:  # the arguments by place, after the callback an alias of it: names would cost a tenth of the call
+            self._produce(topic, value, key, -1, self._answers[counted], None, timestamp, headers)
         except BufferError:
-            produce(self._producer, record, timestamp, self._reports[counted])
+            produce(self._producer, record, timestamp, self._answers[counted])
+
+    @property
+    def acknowledged(self) -> int:
+        """Counted records that the broker has; while others than these are on their way too, about so many."""
+        return self._known(True)
+
+    @property
+    def others(self) -> int:
+        """Records that are not counted and that it has, in the same way."""
+        return self._known(False)
+
+    def _known(self, counted: bool) -> int:
+        handed, waiting = self._handed[counted], len(self._producer)
+        open_ = -(-waiting * handed // max(sum(self._handed), 1))  # their share of those that are not answered
+        return max(handed - self._refused[counted] - open_, 0)
+
+    def answered(self) -> int:
+        """Records that the broker has or has refused."""
+        return sum(self._handed) - len(self._producer)
 
     def poll(self, seconds: float = 0.0) -> None:
         """Takes in the delivery reports that are there, waiting for the first as long as told."""
@@ -351,13 +376,30 @@ class Publisher(Landed):
         """Records not yet answered for."""
         return len(self._producer)
 
+    def settle(self) -> None:
+        """Gives up what is not answered yet: it counts as failed, and the counts are exact."""
+        settle(self._producer)
+
     def _counted(self, error: KafkaError | None, message: Any) -> None:
-        if self._landed(error, message):
-            self.acknowledged += 1
+        self._heard(error, message, True)
 
     def _uncounted(self, error: KafkaError | None, message: Any) -> None:
-        if self._landed(error, message):
-            self.others += 1
+        self._heard(error, message, False)
+
+    def _heard(self, error: KafkaError | None, message: Any, counted: bool) -> None:
+        if error is None:
+            self._landed(message)
+        else:
+            self._refused[counted] += 1
+            self._lost(error, message.topic())
+
+
+def settle(producer: Producer) -> None:
+    """Drops what a producer has not delivered, and hears of it."""
+    producer.purge()
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while len(producer) and time.monotonic() < deadline:
+        producer.poll(RETRY_SECONDS)
 
 
 class _Sent(NamedTuple):
@@ -371,8 +413,9 @@ class _Sent(NamedTuple):
 class TransactionalPublisher(Landed, Transactions):
     """A producer whose records become visible some at a time, with one that says how far they go.
 
-    Counts are of records in committed transactions. What the broker refuses for good is left out, counted as failed,
-    and the rest of its transaction is sent again. stopping: see Transactions.
+    acknowledged, others: records in committed transactions, by whether they were sent as counted. What the broker
+    refuses for good is left out, counted as failed, and the rest of its transaction is sent again. stopping: see
+    Transactions.
     """
 
     def __init__(
@@ -382,10 +425,13 @@ class TransactionalPublisher(Landed, Transactions):
         transactional_id: str,
         stopping: Callable[[], bool] = lambda: False,
         linger_ms: int = 5,
+        places: bool = True,
     ) -> None:
-        Landed.__init__(self)
+        Landed.__init__(self, places)
+        self.acknowledged = self.others = 0
         properties = {
             **PUBLISHER,
+            **self._reports,
             "linger.ms": linger_ms,
             "transaction.timeout.ms": PAUSE_MS,
             "message.timeout.ms": PAUSE_MS,
@@ -394,11 +440,12 @@ class TransactionalPublisher(Landed, Transactions):
         Transactions.__init__(self, properties, transactional_id, stopping, "the same command sends its rows again")
         self._sent: list[_Sent] = []
         self._refused: dict[int, KafkaError] = {}
-        self._begun = False
+        self._begun, self._handed = False, 0
 
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
         """Publishes a record in the open transaction, or begins one. See Publisher."""
         self._sent.append(_Sent(record, timestamp, counted))
+        self._handed += 1
         try:
             self._produce(len(self._sent) - 1)
         except KafkaException as error:
@@ -412,6 +459,13 @@ class TransactionalPublisher(Landed, Transactions):
     def waiting(self) -> int:
         """Records not yet answered for."""
         return len(self._producer)
+
+    def answered(self) -> int:
+        """Records that the broker has or has refused, in committed transactions or in the open one."""
+        return self._handed - len(self._producer)
+
+    def settle(self) -> None:
+        """Nothing: what is in no committed transaction is not there."""
 
     def commit(self, last: Record) -> None:
         """Makes all that was sent since the last commit visible, and `last` with it. A Failure where that cannot be:
@@ -441,7 +495,7 @@ class TransactionalPublisher(Landed, Transactions):
 
     def _answered(self, place: int, error: KafkaError | None, message: Any) -> None:
         if error is None:
-            self._landed(None, message)
+            self._landed(message)
         elif error.code() in PERMANENT:
             self._refused[place] = error
 

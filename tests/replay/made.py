@@ -145,6 +145,13 @@ class World:
     def waiting(self) -> int:
         return len(self.pending)
 
+    def answered(self) -> int:
+        return len(self.sent) - len(self.pending)
+
+    def settle(self) -> None:
+        self.failed += len(self.pending)
+        self.pending.clear()
+
     def rows(self) -> list[tuple[float, Record, int]]:
         return [one for one in self.sent if one[1].topic == "rows"]
 
