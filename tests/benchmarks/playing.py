@@ -27,7 +27,7 @@ import pandas as pd
 from confluent_kafka import Producer
 
 from detector.kafka import Record
-from detector.kafka.produce import PUBLISHER
+from detector.kafka.publish import PUBLISHER
 from replay.encoding import encoded, encoder
 from replay.outbox import rows_of
 from replay.settings import Settings
