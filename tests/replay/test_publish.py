@@ -377,3 +377,18 @@ def test_a_stop_before_the_first_row() -> None:
     one = replay(World(), table(10), stop=stop)
     one._batches = iter([IDLE, IDLE, IDLE])
     assert one.run().sent == 0
+
+
+def test_a_commit_that_waits_for_the_broker() -> None:
+    """Who waits inside a commit goes on waiting until the timeout, and tells once that it does; a stop ends it."""
+    world, watch, stop = World(), Silence(), Stop()
+    one = replay(world, table(1), timeout=10.0, watch=watch, stop=stop)
+    found = []
+    for world.now in (0.0, 5.0, 9.9):
+        found.append(one.held_up())
+    stop.request()
+    found.append(one.held_up())
+    stop.requests, world.now = 0, 10.1
+    found.append(one.held_up())
+    assert found == [False, False, False, True, True]
+    assert watch.said == ["replay: paused: no answer from the broker"]
