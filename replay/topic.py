@@ -76,6 +76,8 @@ class Topic:
         self.name, self._address, self._chosen = text, address(text), chosen
         if self._address.topic in (chosen.topic, chosen.labels_topic) and not chosen.dry_run:
             raise UsageError(f"data {text!r} is a topic that the rows are sent to; --topic names another")
+        if not chosen.bootstrap_servers:
+            raise UsageError(f"data {text!r} wants bootstrap_servers, also for a dry run: it is there")
         self.columns = None
         self.span: tuple[int, int] | None = None
         self.rows: int | None = None

@@ -7,6 +7,7 @@ import pytest
 
 from detector.errors import UsageError
 from replay.order import Run, merged
+from replay.settings import Settings
 from replay.topic import Address, Bound, Topic, _batch, _block, address
 from tests.messages import FakeMessage
 from tests.replay.made import asked, ids, whole
@@ -49,6 +50,12 @@ def test_its_own_rows() -> None:
     """A topic is not played into itself."""
     with pytest.raises(UsageError, match="is a topic that the rows are sent to"):
         Topic("kafka://transactions", asked())
+
+
+def test_a_broker_is_wanted() -> None:
+    """A topic is on a broker, also for a dry run."""
+    with pytest.raises(UsageError, match="wants bootstrap_servers"):
+        Topic("kafka://rows", Settings(dry_run=True))
 
 
 def messages(partition: int, times: list[int]) -> list[FakeMessage]:
