@@ -17,7 +17,7 @@ from replay.columns import Columns
 from replay.history import History
 from replay.settings import Settings
 
-MOST_ROWS = 10_000
+MOST_ROWS = 50_000
 """Rows and labels after which a transaction is committed."""
 
 COMMIT_SECONDS = 0.2

@@ -59,7 +59,7 @@ class Summary:
         if not (self.failed or self.failed_labels):
             return self.error
         first = self.error or "no answer from the broker"
-        kind = BrokerUnavailable if self.silent else Failure
+        kind = BrokerUnavailable if self.silent else type(self.error) if self.error else Failure
         return kind(f"{self.failed} rows and {self.failed_labels} labels were not acknowledged; first: {first}")
 
 

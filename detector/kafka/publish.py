@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -132,12 +132,8 @@ def settle(producer: Producer) -> None:
         producer.poll(RETRY_SECONDS)
 
 
-class _Sent(NamedTuple):
-    """A record of an open transaction."""
-
-    record: Record
-    timestamp: int
-    counted: bool
+Sent = tuple[Record, int, bool]
+"""A record of an open transaction, its timestamp, and whether it counts."""
 
 
 class TransactionalPublisher(Landed, Transactions):
@@ -168,16 +164,17 @@ class TransactionalPublisher(Landed, Transactions):
             **common(bootstrap_servers, given),
         }
         Transactions.__init__(self, properties, transactional_id, stopping, "the same command sends its rows again")
-        self._sent: list[_Sent] = []
+        self._sent: list[Sent] = []
         self._refused: dict[int, KafkaError] = {}
         self._begun, self._handed = False, 0
 
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
         """Publishes a record in the open transaction, or begins one. See Publisher."""
-        self._sent.append(_Sent(record, timestamp, counted))
+        place = len(self._sent)
+        self._sent.append((record, timestamp, counted))
         self._handed += 1
         try:
-            self._produce(len(self._sent) - 1)
+            self._produce(place, record, timestamp)
         except KafkaException as error:
             self._again(error.args[0])
 
@@ -198,13 +195,15 @@ class TransactionalPublisher(Landed, Transactions):
         """Nothing: what is in no committed transaction is not there."""
 
     def commit(self, last: Record) -> None:
-        """Makes all that was sent since the last commit visible, and `last` with it. A Failure where that cannot be:
-        then none of it is, now or ever."""
+        """Makes all that was sent since the last commit visible, and `last` with it, or none of it.
+
+        A Failure where it cannot, or where no broker says whether it has: who reads `last` back knows.
+        """
         for _ in range(TRIES):
             try:
                 self._begin()
                 produce(self._producer, last)
-                self._topics.add(last.topic)
+                self._topics = {last.topic, *(record.topic for record, _, _ in self._sent)}
                 self._retried(lambda: self._producer.commit_transaction(CALL_SECONDS))
                 self._count()
                 return
@@ -215,13 +214,17 @@ class TransactionalPublisher(Landed, Transactions):
     def _begin(self) -> None:
         if not self._begun:
             self._producer.begin_transaction()
-            self._topics, self._begun = set(), True
+            self._begun = True
 
-    def _produce(self, place: int) -> None:
+    def _produce(self, place: int, record: Record, timestamp: int) -> None:
         self._begin()
-        one = self._sent[place]
-        self._topics.add(one.record.topic)
-        produce(self._producer, one.record, one.timestamp, partial(self._answered, place))
+        topic, key, value, named = record
+        headers: Any = named
+        answered = partial(self._answered, place)
+        try:
+            self._producer.produce(topic, value, key, -1, answered, None, timestamp, headers)
+        except BufferError:
+            produce(self._producer, record, timestamp, answered)
 
     def _answered(self, place: int, error: KafkaError | None, message: Any) -> None:
         if error is None:
@@ -237,14 +240,14 @@ class TransactionalPublisher(Landed, Transactions):
         if not refused and error.code() in PERMANENT:
             raise failure(error, "transaction")
         for place, why in refused.items():
-            self._lost(why, self._sent[place].record.topic)
+            self._lost(why, self._sent[place][0].topic)
         self._sent = [one for place, one in enumerate(self._sent) if place not in refused]
         with told("transaction"):
-            for place in range(len(self._sent)):
-                self._produce(place)
+            for place, (record, timestamp, _) in enumerate(self._sent):
+                self._produce(place, record, timestamp)
 
     def _count(self) -> None:
-        rows = sum(one.counted for one in self._sent)
+        rows = sum(counted for _, _, counted in self._sent)
         self.acknowledged += rows
         self.others += len(self._sent) - rows
         self._sent, self._begun = [], False

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.errors import BrokerUnavailable, Failure
+from detector.errors import BrokerUnavailable, Failure, Fenced
 from replay.lateness import Lateness
 from replay.summary import Stopped, Summary, continued
 from tests.replay.made import asked
@@ -34,6 +34,8 @@ def test_outcome() -> None:
         Failure,
         "2 rows and 1 labels were not acknowledged; first: too large",
     )
+    fenced = Summary(1, 0, 2, 0, 1.0, None, False, Fenced("another process"))
+    assert isinstance(fenced.outcome(), Fenced)
     gone = Summary(1, 0, 2, 0, 1.0, None, False, None, silent=True).outcome()
     assert isinstance(gone, BrokerUnavailable)
 
