@@ -5,9 +5,11 @@ A run is a file that is sorted, a table sorted in memory, or a part of a file th
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,11 @@ from numpy.typing import NDArray
 
 from detector.errors import Failure
 
-SORT_BYTES = 1 << 26
-"""Of rows that are sorted at a time, and of those that a merge holds of all its runs."""
+SORT_BYTES, MERGE_BYTES = 1 << 25, 1 << 24
+"""Of rows that are sorted at a time, and of those that a merge holds of all its runs; either takes more."""
+
+MOST_RUNS = 256
+"""Runs that are merged at a time: each is an open file."""
 
 MOST_ROWS, LEAST_ROWS = 65_536, 64
 """Rows that are held of a run at a time."""
@@ -55,13 +60,15 @@ def block_of(frame: pd.DataFrame, event: NDArray[np.int64] | None, file: int) ->
 class Run:
     """Rows of one file in the order of event and place. first: the earliest event time. file: the file's number.
 
-    width: bytes of a row. blocks: all of them from the beginning, so many rows at a time.
+    width: bytes of a row. blocks: all of them from the beginning, so many rows at a time. path: of one that was put on
+    disk for this.
     """
 
     first: int
     file: int
     width: int
     blocks: Callable[[int], Iterator[Block]]
+    path: Path | None = None
 
 
 def in_memory(block: Block) -> Run:
@@ -82,10 +89,13 @@ def width(frame: pd.DataFrame) -> int:
     return max(int(frame.memory_usage(index=False).sum()) // max(len(frame), 1), 1)
 
 
-def spilled(blocks: Iterable[Block], folder: Path, told: Callable[[int], None], size: int = SORT_BYTES) -> list[Run]:
+def spilled(
+    blocks: Iterable[Block], folder: Path, told: Callable[[int], None], size: int = SORT_BYTES, most: int = MOST_RUNS
+) -> list[Run]:
     """Runs on disk of one file's rows, whatever their order. told: called with the rows sorted so far.
 
-    size: bytes of rows that are sorted at a time. The folder has to be there for as long as the runs are.
+    size: bytes of rows that are sorted at a time. most: runs that there may be in the end. The folder has to be there
+    for as long as the runs are.
     """
     runs: list[Run] = []
     waiting: list[Block] = []
@@ -101,6 +111,17 @@ def spilled(blocks: Iterable[Block], folder: Path, told: Callable[[int], None], 
     if waiting:
         runs.append(_spill(waiting, folder))
         told(done + sum(map(len, waiting)))
+    return _fewer(runs, folder, most)
+
+
+def _fewer(runs: list[Run], folder: Path, most: int) -> list[Run]:
+    """As many runs of a file as can be merged at a time: where there are more, neighbours are merged on disk first."""
+    while len(runs) > most:
+        groups = [runs[start : start + most] for start in range(0, len(runs), most)]
+        before, runs = runs, [_on_disk(merged(group), folder, group[0].width) for group in groups]
+        for run in before:
+            if run.path:
+                run.path.unlink()
     return runs
 
 
@@ -108,17 +129,28 @@ def _spill(blocks: Sequence[Block], folder: Path) -> Run:
     whole = joined(blocks)
     assert whole.event is not None
     ordered = whole.take(np.argsort(whole.event, kind="stable"))
-    assert ordered.event is not None
-    file, path = int(ordered.file[0]), folder / f"{len(list(folder.iterdir()))}.arrow"
-    table = pa.Table.from_pandas(ordered.frame, preserve_index=False)
-    table = table.append_column(EVENT, pa.array(ordered.event)).append_column(PLACE, pa.array(ordered.place))
+    return _on_disk(iter([ordered]), folder, width(whole.frame))
+
+
+def _on_disk(blocks: Iterator[Block], folder: Path, width_: int) -> Run:
+    """A run of blocks in order, written as they come."""
+    first = next(blocks)
+    assert first.event is not None
+    file, path = int(first.file[0]), folder / f"{uuid.uuid4().hex}.arrow"
     options = pa.ipc.IpcWriteOptions(compression="lz4")
+    schema = _table_of(first).schema
     try:
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-            writer.write_table(table, max_chunksize=LEAST_ROWS * 16)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema, options=options) as writer:
+            for block in chain([first], blocks):
+                writer.write_table(_table_of(block).cast(schema), max_chunksize=LEAST_ROWS * 16)
     except (OSError, pa.ArrowException) as error:
         raise Failure(f"sorting in {folder}: {error}; TMPDIR names another place") from error
-    return Run(int(ordered.event[0]), file, width(whole.frame), lambda rows: _read_run(path, file, rows))
+    return Run(int(first.event[0]), file, width_, lambda rows: _read_run(path, file, rows), path)
+
+
+def _table_of(block: Block) -> pa.Table:
+    table = pa.Table.from_pandas(block.frame, preserve_index=False)
+    return table.append_column(EVENT, pa.array(block.event)).append_column(PLACE, pa.array(block.place))
 
 
 def _read_run(path: Path, file: int, rows: int) -> Iterator[Block]:
@@ -152,7 +184,7 @@ def joined(blocks: Sequence[Block]) -> Block:
     )
 
 
-def merged(runs: Sequence[Run], size: int = SORT_BYTES) -> Iterator[Block]:
+def merged(runs: Sequence[Run], size: int = MERGE_BYTES) -> Iterator[Block]:
     """All rows of the runs in the order of event, file and place, some at a time. size: bytes to hold of all runs.
 
     A run is opened when its first row may be the next, and closed after its last: of files of a day each, one is open.

@@ -62,14 +62,15 @@ def test_sorted_files_are_streamed(files: list[list[int]], rows: int) -> None:
     assert found(merged(runs)) == wanted(ordered)
 
 
-@given(TIMES, st.integers(1, 4), st.integers(1, 2_000))
-def test_spilled_runs(files: list[list[int]], rows: int, size: int) -> None:
-    """Whatever the size of the runs on disk, the order is that of sorting all at once."""
+@given(TIMES, st.integers(1, 4), st.integers(1, 2_000), st.integers(2, 9))
+def test_spilled_runs(files: list[list[int]], rows: int, size: int, most: int) -> None:
+    """Whatever the size of the runs on disk, and how many there may be, the order is that of sorting all at once."""
     with TemporaryDirectory() as folder:
         told: list[int] = []
         runs: list[Run] = []
         for number, times in enumerate(files):
-            runs += spilled(pieces(file_of(times, number), rows), Path(folder), told.append, size)
+            runs += spilled(pieces(file_of(times, number), rows), Path(folder), told.append, size, most)
+        assert len(list(Path(folder).iterdir())) == len(runs) <= most * len(files)
         assert found(merged(runs, size)) == wanted(files)
         assert found(merged(runs)) == wanted(files)
         assert told[-1] == len(files[-1])
