@@ -115,12 +115,12 @@ def keys(values: pd.Series[Any]) -> Objects:
 
     Each value by itself: the key of an entity does not depend on which rows are read with its own.
     """
-    missing = values.isna().to_numpy()
+    codes, distinct = pd.factorize(values)
     if pd.api.types.is_float_dtype(values):  # pandas reads whole numbers with gaps as floats, and card 17 is not 17.0
-        texts: list[str] = [_number(value) for value in values.to_numpy(np.float64, na_value=np.nan).tolist()]
+        texts = [_number(value) for value in np.asarray(distinct, np.float64).tolist()]
     else:
-        texts = values.astype(str).tolist()
-    return objects([None if gone else str(text).encode() for text, gone in zip(texts, missing, strict=True)])
+        texts = pd.Series(distinct).astype(str).tolist()
+    return objects([*(text.encode() for text in texts), None])[codes]  # the last, where factorize's code -1 points to
 
 
 def _number(value: float) -> str:

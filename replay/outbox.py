@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,9 +89,7 @@ class Outbox:
         """Hands over some of the rows, with their labels where these do not come later."""
         batch, records, stamps = ready.batch, ready.records[part], self._stamps(ready, part)
         if batch.anomalous is None or self._plan.labels is None or self._pending is not None:
-            send = self._sender.send
-            for record, stamp in zip(records, stamps, strict=True):
-                send(record, stamp)
+            self._sender.send_all(records, stamps)
         else:
             self._send_labelled(batch.take(part), records, stamps, self._plan.labels)
         if self._pending is not None and self._later:
@@ -159,10 +158,10 @@ def rows_of(batch: Batch, format_: str, topic: str) -> list[Record]:
     values, row_ids = batch.values.tolist(), batch.row_ids.tolist()
     if batch.headers is None:
         written = (FORMAT_HEADER, format_.encode())
-        rows = zip(keys, values, row_ids, strict=True)
-        return [Record(topic, key, value, [written, (ROW_ID_HEADER, row_id)]) for key, value, row_id in rows]
-    own = zip(keys, values, row_ids, batch.headers.tolist(), strict=True)
-    return [Record(topic, key, value, _renamed(headers, row_id)) for key, value, row_id, headers in own]
+        headers = [[written, (ROW_ID_HEADER, row_id)] for row_id in row_ids]
+    else:
+        headers = list(map(_renamed, batch.headers.tolist(), row_ids))
+    return list(map(Record, repeat(topic), keys, values, headers))
 
 
 def _renamed(headers: Headers, row_id: bytes) -> Headers:

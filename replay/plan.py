@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,7 @@ class Sender(Answered, Protocol):
     def answered(self) -> int: ...
     def settle(self) -> None: ...
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None: ...
+    def send_all(self, records: Sequence[Record], timestamps: Sequence[int]) -> None: ...
     def poll(self, seconds: float = 0.0) -> None: ...
 
 

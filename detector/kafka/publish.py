@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -78,6 +78,18 @@ class Publisher(Landed):
             self._produce(topic, value, key, -1, self._answers[counted], None, timestamp, headers)
         except BufferError:
             produce(self._producer, record, timestamp, self._answers[counted])
+
+    def send_all(self, records: Sequence[Record], timestamps: Sequence[int]) -> None:
+        """`send` of counted records, without a call for each."""
+        handed_over, answered = self._produce, self._answers[True]
+        self._handed[True] += len(records)
+        headers: Any
+        for record, timestamp in zip(records, timestamps, strict=True):
+            topic, key, value, headers = record
+            try:
+                handed_over(topic, value, key, -1, answered, None, timestamp, headers)
+            except BufferError:
+                produce(self._producer, record, timestamp, answered)
 
     @property
     def acknowledged(self) -> int:
@@ -177,6 +189,11 @@ class TransactionalPublisher(Landed, Transactions):
             self._produce(place, record, timestamp)
         except KafkaException as error:
             self._again(error.args[0])
+
+    def send_all(self, records: Sequence[Record], timestamps: Sequence[int]) -> None:
+        """`send` of counted records."""
+        for record, timestamp in zip(records, timestamps, strict=True):
+            self.send(record, timestamp)
 
     def poll(self, seconds: float = 0.0) -> None:
         """Takes in the delivery reports that are there, waiting for the first as long as told."""

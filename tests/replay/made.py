@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,10 @@ class World:
         self.pending.append((record, counted))
         self.now += self.seconds_to_send
         self.on_send()
+
+    def send_all(self, records: Sequence[Record], timestamps: Sequence[int]) -> None:
+        for record, timestamp in zip(records, timestamps, strict=True):
+            self.send(record, timestamp)
 
     def poll(self, seconds: float = 0.0) -> None:
         self.on_poll()
