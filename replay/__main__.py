@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import logging
 import sys
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from detector import artifact, settings
 from detector.command import ended, told
-from detector.errors import INTERRUPTED
-from detector.kafka import Progress, Publisher, check_topics, connect, topic_limit
-from replay import source
-from replay.progress import watching
-from replay.publish import Leash, Plan, Replay, Stop, Summary
-from replay.settings import NONE, ORIGINAL, PREFIX, Settings
+from detector.errors import INTERRUPTED, BrokerUnavailable
+from replay import dry_run
+from replay.pipeline import opened, played
+from replay.run import run
+from replay.settings import PREFIX, Settings
+from replay.summary import Summary, continued
 
-BATCH_BYTES = 1_000_000
+DATA = (
+    "rows: CSV (also .gz .xz .zst), Parquet or TFRecord files, patterns, directories; "
+    "or kafka://TOPIC?from=T1&to=T2 (ISO 8601, ms since 1970, or offset:N); or - for CSV on standard input"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,52 +31,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, with every setting."""
-    about = told("Publishes the rows of a file in the order of their event time.")
+    about = told("Publishes the rows of files in the order of their event time.")
     about["description"] += (
         "\nCtrl-C and SIGTERM wait for what is on its way and end with a summary; a second one ends at once."
     )
     top = argparse.ArgumentParser(prog="python -m replay", **about)
-    top.add_argument("data", metavar="DATA", type=Path, help="rows: CSV (also .gz .xz .zst), Parquet or TFRecord")
+    top.add_argument("data", metavar="DATA", nargs="+", help=DATA)
     settings.add_flags(top, Settings, PREFIX)
+    between = next(action for action in top._actions if action.dest == "between")
+    between.nargs, between.metavar = 2, ("T1", "T2")
     return top
 
 
 def _run(flags: dict[str, Any]) -> int:
+    if flags["between"]:
+        flags["between"] = "/".join(flags["between"])
     chosen = settings.load(Settings, flags, PREFIX)
     schema = artifact.load(Path(chosen.model)).schema if chosen.model else None
-    history = source.read(flags["data"], chosen, schema)
-    labels = None if history.anomalous is None or chosen.labels_topic == NONE else chosen.labels_topic
-    plan = Plan(chosen.topic, labels, chosen.pace, chosen.timestamps == ORIGINAL)
-    summary = _replayed(history, plan, chosen)
+    logging.getLogger("detector.kafka").setLevel(logging.ERROR)  # what it would say of waiting is said by the replay
+    history = opened(flags["data"], chosen, schema, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        if chosen.dry_run:
+            print(dry_run.text(history, played(history, chosen), chosen), flush=True)
+            return 0
+        return _told(run(history, chosen), chosen)
+    finally:
+        history.close()
+
+
+def _told(summary: Summary, chosen: Settings) -> int:
+    """Says what came of it; the exit code."""
     print(summary.text(), flush=True)
-    if failure := summary.outcome():
+    failure = summary.outcome()
+    if summary.stopped and (summary.interrupted or isinstance(failure, BrokerUnavailable)):
+        print(continued(summary.stopped, chosen), file=sys.stderr, flush=True)
+    if failure:
         raise failure
     return INTERRUPTED if summary.interrupted else 0
-
-
-def _replayed(history: source.History, plan: Plan, chosen: Settings) -> Summary:
-    publisher = Publisher(chosen.bootstrap_servers, {**_batch_size(plan, chosen), **chosen.kafka})
-    group = Progress(chosen.bootstrap_servers, chosen.kafka, chosen.group) if chosen.group else None
-    leash = Leash(chosen.max_lead, chosen.group, group, publisher, plan.topic) if group else None
-    stop = Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop.request)
-    try:
-        with watching(len(history), sys.stderr) as watch:
-            return Replay(history, plan, publisher, watch, stop, leash).run()
-    finally:
-        if group:
-            group.close()
-
-
-def _batch_size(plan: Plan, chosen: Settings) -> dict[str, int]:
-    """A batch no longer than the topics take: the broker refuses all rows of a longer one, not the long row alone."""
-    admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
-    topics = [topic for topic in (plan.topic, plan.labels) if topic]
-    check_topics(admin, topics)
-    # A broker that does not tell of one topic is not waited for again.
-    limits = takewhile(lambda limit: limit is not None, (topic_limit(admin, topic) for topic in topics))
-    return {"batch.size": min([BATCH_BYTES, *(limit for limit in limits if limit)])}
 
 
 if __name__ == "__main__":

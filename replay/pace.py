@@ -1,4 +1,4 @@
-"""When each row is due. Pure: seconds since the start come in, there is no clock here."""
+"""When each row is due. Pure: event times come in, seconds since the start go out, there is no clock here."""
 
 from __future__ import annotations
 
@@ -41,25 +41,46 @@ def parse(text: str) -> Speed:
     return speed
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """due: float64 (n,), seconds from the start to the moment of each row, never falling; the first is 0."""
+class Schedule:
+    """When each row of a replay is due, batch after batch: seconds from its first row, never falling.
 
-    due: NDArray[np.float64]
+    first: event time of the first row, ms since 1970 UTC, once there was one.
+    """
 
-    def ready(self, elapsed: float) -> int:
-        """How many rows are due `elapsed` seconds after the start."""
-        return int(np.searchsorted(self.due, elapsed, side="right"))
+    def __init__(self, speed: Speed) -> None:
+        self._speed = speed
+        self._rows = 0
+        self._latest = -(1 << 62)
+        self.first: int | None = None
 
-    def until(self, row: int, elapsed: float) -> float:
-        """Seconds until a row is due; below 0 it is late by so much."""
-        return float(self.due[row]) - elapsed
+    def passed(self, event: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The time of the data (n,), ms, at rows that were sent before: see `moments`."""
+        found = np.maximum(np.maximum.accumulate(event), self._latest)
+        self._latest = int(found[-1]) if len(found) else self._latest
+        return found
 
+    def moments(self, event: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The time of the data when each row is sent (n,), ms: its event time, or a later one of a row before it."""
+        found = self.passed(event)
+        if len(found) and self.first is None:
+            self.first = int(found[0])
+        return found
 
-def pace(speed: Speed, count: int, event: NDArray[np.int64] | None) -> Pace:
-    """The pace of `count` rows. event: their event times (n,), ms, never falling; wanted where `speed.by_event`."""
-    if speed.by_event:
-        if event is None:
-            raise ValueError("this speed needs event times")
-        return Pace((event - event[:1]) / (1000 * speed.factor))
-    return Pace(np.arange(count) / speed.rate if speed.rate else np.zeros(count))
+    def due(self, count: int, moments: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Due times (n,) of the next `count` rows. moments: theirs; wanted where the speed is one of event time."""
+        start, self._rows = self._rows, self._rows + count
+        if self._speed.by_event:
+            if moments is None:
+                raise ValueError("this speed needs event times")
+            return (moments - (self.first or 0)) / (1000 * self._speed.factor)
+        return np.arange(start, start + count) / self._speed.rate if self._speed.rate else np.zeros(count)
+
+    def moment(self, seconds: float) -> float | None:
+        """The time of the data so many seconds after the start, ms; None where event time sets no pace."""
+        if not self._speed.by_event or self.first is None:
+            return None
+        return self.first + seconds * 1000 * self._speed.factor
+
+    def seconds(self, moment: float) -> float:
+        """The inverse, for a speed of event time."""
+        return (moment - (self.first or 0)) / (1000 * self._speed.factor)

@@ -21,18 +21,24 @@ class Watch(Protocol):
     def show(self, sent: int, seconds: float, waiting: str) -> None:
         """Rows that the broker has, seconds since the start, and what is waited for if anything."""
 
+    def say(self, line: str) -> None:
+        """A line that stays."""
+
 
 class Lines:
     """A line every few seconds."""
 
     every = LINE_SECONDS
 
-    def __init__(self, total: int, stream: TextIO) -> None:
-        self._total, self._stream = total, stream
+    def __init__(self, total: int | None, stream: TextIO) -> None:
+        self._total, self._stream = "" if total is None else f"/{total}", stream
 
     def show(self, sent: int, seconds: float, waiting: str) -> None:
         """One line, at once."""
-        line = f"replay: sent {sent}/{self._total} rows, {rate(sent, seconds)}{waiting and f', {waiting}'}"
+        self.say(f"replay: sent {sent}{self._total} rows, {rate(sent, seconds)}{waiting and f', {waiting}'}")
+
+    def say(self, line: str) -> None:
+        """The line, at once."""
         print(line, file=self._stream, flush=True)
 
 
@@ -41,13 +47,17 @@ class Bar:
 
     every = BAR_SECONDS
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task("replay", total=total, rate="", waiting="")
 
     def show(self, sent: int, seconds: float, waiting: str) -> None:
         """Moves the bar."""
         self._progress.update(self._task, completed=sent, rate=rate(sent, seconds), waiting=waiting)
+
+    def say(self, line: str) -> None:
+        """The line, above the bar."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def rate(rows: int, seconds: float) -> str:
@@ -56,8 +66,8 @@ def rate(rows: int, seconds: float) -> str:
 
 
 @contextmanager
-def watching(total: int, stream: TextIO) -> Iterator[Watch]:
-    """A bar where a person watches the stream, else lines; the bar is gone when it ends."""
+def watching(total: int | None, stream: TextIO) -> Iterator[Watch]:
+    """A bar where a person watches the stream, else lines; the bar is gone when it ends. total: None if unknown."""
     if not stream.isatty():
         yield Lines(total, stream)
         return

@@ -1,236 +1,200 @@
-"""History to rows: a file's rows in the order of their event time, encoded some at a time."""
+"""Files to rows in order: held whole where they are small, else looked through and streamed, or sorted on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryDirectory
 
-import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from detector import table
-from detector.errors import DataRefused, UsageError
-from detector.rows import encode_packed
+from detector.errors import DataRefused
 from detector.schema import Schema
-from replay.settings import ORIGINAL, Settings
+from replay import columns as roles
+from replay import files as disk
+from replay.batch import Batch
+from replay.columns import Columns
+from replay.encoding import encoder
+from replay.files import TableFile
+from replay.history import Reading
+from replay.order import MOST_ROWS, Block, Run, block_of, in_memory, merged, spilled, width
+from replay.settings import FILE, ORIGINAL, Settings
 
-Objects = NDArray[np.object_]
+WHOLE_BYTES = 192 << 20
+"""Rows of all files together that are held in memory rather than streamed."""
 
+TOLD_SECONDS = 5.0
+"""How often it is told how far the sorting is."""
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns of history are what. features: those that make a row, in order; empty for all there are.
+HEAD_ROWS = 1_000
+"""Rows that are tried out before the first is sent."""
 
-    normal: empty for what is found in the label. categories, booleans: the model's text and boolean features.
-    """
-
-    features: tuple[str, ...]
-    key: str | None
-    time: str | None
-    label: str | None
-    normal: str
-    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    booleans: tuple[str, ...] = ()
-
-
-class Values(Protocol):
-    """The values of all rows, not yet encoded."""
-
-    def encode(self, rows: slice) -> list[bytes]: ...
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class PackedValues:
-    """matrix: float32 (n, d)."""
+class Survey:
+    """What looking through a file's times told: rows, the earliest and the latest, whether they are in order."""
 
-    matrix: NDArray[np.float32]
-
-    def encode(self, rows: slice) -> list[bytes]:
-        """Each row's numbers, little-endian."""
-        return encode_packed(self.matrix[rows])
-
-
-@dataclass(frozen=True)
-class JsonValues:
-    """columns: by name an array (n,) of numbers or text, UNSET where a value is missing."""
-
-    columns: dict[str, NDArray[Any]]
-    encoder: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
-    row: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        # A struct writes a row of 30 numbers in 1.8 us, a dictionary in 3.1, and leaves out what is unset.
-        names = {f"f{index}": name for index, name in enumerate(self.columns)}
-        fields = [(place, Any) for place in names]
-        object.__setattr__(self, "row", msgspec.defstruct("Row", fields, rename=names, gc=False))
-
-    def encode(self, rows: slice) -> list[bytes]:
-        """Each row as an object; an infinite number, which JSON cannot write, becomes null."""
-        encode, row = self.encoder.encode, self.row
-        return [encode(row(*values)) for values in zip(*(c[rows].tolist() for c in self.columns.values()), strict=True)]
+    rows: int
+    first: int
+    last: int
+    in_order: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows ready to send. start: the place of the first in the order of event time. keys, anomalous: None if none."""
-
-    start: int
-    row_ids: list[bytes]
-    values: list[bytes]
-    keys: list[bytes | None] | None
-    anomalous: list[bool] | None
-
-    def __len__(self) -> int:
-        return len(self.row_ids)
+def survey(file: TableFile, time_column: str) -> Survey:
+    """Reads the times of a file, and nothing else. Raises DataRefused."""
+    rows, first, last, latest, in_order = 0, (1 << 63) - 1, -(1 << 63), -(1 << 63), True
+    for block in file.blocks([time_column], time_column):
+        event = block.event
+        assert event is not None
+        in_order = in_order and int(event[0]) >= latest and bool((np.diff(event) >= 0).all())
+        latest = int(event[-1])
+        rows, first, last = rows + len(block), min(first, int(event.min())), max(last, int(event.max()))
+    return Survey(rows, first, last, in_order)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """Rows in the order of their event time, ties and rows without one in the file's.
+class Files:
+    """Rows of tables on disk, by their event times or as they stand. See `replay.history.History`."""
 
-    row_ids: int64 (n,), 0-based places in the file. event: int64 (n,), ms since 1970 UTC, None without a time column.
-    anomalous: bool (n,), None without a label. keys: bytes or None (n,), None where no column is the key.
-    """
+    def __init__(
+        self, data: Sequence[str], chosen: Settings, schema: Schema | None, say: Say, whole_bytes: int = WHOLE_BYTES
+    ) -> None:
+        self._files, self._say = disk.found(data), say
+        self.name = str(self._files[0].path) + (f" and {len(self._files) - 1} more" if len(self._files) > 1 else "")
+        self._folder: TemporaryDirectory[str] | None = None
+        heads = self._heads(schema, sum(file.size for file in self._files) <= whole_bytes)
+        try:
+            self.columns: Columns = roles.resolved(heads[0], roles.asked(chosen, schema), chosen.format)
+            encoder(chosen.format, self.columns)(heads[0].head(HEAD_ROWS))
+        except DataRefused as refused:
+            raise DataRefused(f"data {self._files[0].path}: {refused}") from refused
+        if self.columns.time is None:
+            roles.refuse_without_time(chosen)
+        self._unite(heads, bool(roles.asked(chosen, schema).features))
+        self._by_time = self.columns.time is not None and chosen.order != FILE
+        original = chosen.timestamps == ORIGINAL
+        self._reading = Reading(self.columns, self.name, disk.names(self._files), original)
+        blocks = [self._checked(file, head) for file, head in zip(self._files, heads, strict=True)]
+        self._held, self._widths = blocks if self._whole else [], [width(head) for head in heads]
+        self.rows: int | None = None
+        self.span: tuple[int, int] | None = None
+        self._know()
 
-    format: str
-    row_ids: NDArray[np.int64]
-    values: Values
-    event: NDArray[np.int64] | None = None
-    anomalous: NDArray[np.bool_] | None = None
-    keys: Objects | None = None
+    def _heads(self, schema: Schema | None, small: bool) -> list[pd.DataFrame]:
+        """The first rows of each file, all where they are few; raw accounts as a model's features, which need all."""
+        heads = [file.read() if small else next(file.frames(None)) for file in self._files]
+        self._whole = small
+        if schema and any(table.with_features(head, schema.features) is not head for head in heads):
+            whole = [head if small else file.read() for file, head in zip(self._files, heads, strict=True)]
+            heads, self._whole = [table.with_features(frame, schema.features) for frame in whole], True
+        kept = [{str(name): str(dtype) for name, dtype in head.dtypes.items()} for head in heads]
+        self._files = [replace(file, dtypes=dtypes) for file, dtypes in zip(self._files, kept, strict=True)]
+        return heads
 
-    def __len__(self) -> int:
-        return len(self.row_ids)
+    def _unite(self, heads: list[pd.DataFrame], asked: bool) -> None:
+        """DataRefused where files do not go together; what differs in width alone is read alike from here on."""
+        needed, first = self.columns.needed, self._files[0].path
+        for file, head in zip(self._files[1:], heads[1:], strict=True):
+            there = [name for name in head.columns if not asked or name in needed]
+            disk.refuse_mixed(heads[0], head[there], needed, (first, file.path))
+        casts = disk.united(heads, needed)
+        self._files = [replace(file, casts=casts) for file in self._files]
+        for place, head in enumerate(heads):
+            heads[place] = head[needed].astype(casts)
 
-    def batch(self, start: int, count: int) -> Batch:
-        """Up to `count` rows from a place on, encoded."""
-        rows = slice(start, start + count)
-        return Batch(
-            start=start,
-            row_ids=[b"%d" % number for number in self.row_ids[rows].tolist()],
-            values=self.values.encode(rows),
-            keys=None if self.keys is None else self.keys[rows].tolist(),
-            anomalous=None if self.anomalous is None else self.anomalous[rows].tolist(),
+    def _checked(self, file: TableFile, frame: pd.DataFrame) -> Block:
+        """Rows whose times and truth can be read."""
+        block = block_of(frame, file.event(frame, self.columns.time), file.number)
+        self._reading.checked(frame, block.event)
+        return block
+
+    def _know(self) -> None:
+        """How many rows there are, and their span: from memory, or by looking through the times."""
+        if self._whole:
+            self.rows = sum(map(len, self._held))
+            events = [block.event for block in self._held if block.event is not None]
+            if events:
+                self.span = min(int(one.min()) for one in events), max(int(one.max()) for one in events)
+            if self._by_time:
+                _ = self._runs
+                self._held = []  # the runs have the rows
+            return
+        counts = [table.describe(file.path).rows for file in self._files]
+        self.rows = None if None in counts else sum(count for count in counts if count is not None)
+        if self._by_time:
+            _ = self._runs
+
+    @cached_property
+    def _runs(self) -> list[Run]:
+        if self._whole:
+            return [in_memory(block) for block in self._held]
+        time_column = self.columns.time
+        assert time_column is not None
+        found: list[Run] = []
+        surveys = []
+        for file in self._files:
+            self._say(f"replay: looking through the times of {file.path}")
+            told = survey(file, time_column)
+            surveys.append(told)
+            found += [self._streamed(file, told)] if told.in_order else self._sorted(file, told)
+        self.rows = sum(one.rows for one in surveys)
+        self.span = min(one.first for one in surveys), max(one.last for one in surveys)
+        return found
+
+    def _streamed(self, file: TableFile, told: Survey) -> Run:
+        needed, time_column = self.columns.needed, self.columns.time
+        return Run(
+            told.first, file.number, self._widths[file.number], lambda rows: file.blocks(needed, time_column, rows)
         )
 
+    def _sorted(self, file: TableFile, told: Survey) -> list[Run]:
+        """Sorted runs of a file on disk."""
+        self._say(f"replay: {file.path} is not in the order of {self.columns.time!r}: sorting its {told.rows:,} rows")
+        self._folder = self._folder or TemporaryDirectory(prefix="replay-")
+        blocks = file.blocks(self.columns.needed, self.columns.time, 8 * HEAD_ROWS)
+        return spilled(blocks, Path(self._folder.name), sorting(self._say, told.rows))
 
-def read(path: Path, chosen: Settings, schema: Schema | None) -> History:
-    """The rows of a file as the settings, and where they are silent a model's schema, want them."""
-    frame = table.read(path)
-    try:
-        return history(table.with_features(frame, schema.features) if schema else frame, chosen, schema)
-    except DataRefused as refused:
-        raise DataRefused(f"data {path}: {refused}") from refused
+    def batches(self) -> Iterator[Batch]:
+        """One pass."""
+        blocks = merged(self._runs) if self._by_time else self._as_they_stand()
+        yield from map(self._reading.batch, blocks)
 
+    def _as_they_stand(self) -> Iterator[Block]:
+        for block in self._held:
+            for start in range(0, len(block), MOST_ROWS):
+                yield block.take(slice(start, start + MOST_ROWS))
+        for file in () if self._held else self._files:
+            yield from file.blocks(self.columns.needed, self.columns.time)
 
-def history(frame: pd.DataFrame, chosen: Settings, schema: Schema | None) -> History:
-    """The rows of a table."""
-    columns = resolved(frame, asked(chosen, schema), chosen.format)
-    if columns.time is None:
-        _refuse_without_time(chosen)
-    event = None if columns.time is None else table.event_milliseconds(frame, columns.time)
-    order = in_order(event, len(frame))[: chosen.limit or None]
-    if event is not None:
-        event = event[order]
-        if chosen.timestamps == ORIGINAL and event[0] < 0:
-            raise DataRefused(f"time column {columns.time!r} begins before 1970, which no Kafka timestamp can say")
-    kept = frame.iloc[order]
-    return History(
-        format=chosen.format,
-        row_ids=order,
-        values=packed_values(kept, columns) if chosen.format == "packed" else json_values(kept, columns),
-        event=event,
-        anomalous=None if columns.label is None else table.anomalous(kept, columns.label, columns.normal),
-        keys=None if columns.key is None else keys(kept[columns.key]),
-    )
+    def identity(self) -> dict[str, str]:
+        """Names, sizes and times of change of all files: one that was touched is another one."""
+        return {"data": repr([file.stamp for file in self._files])}
 
+    def held(self) -> None:
+        """Nothing: `identity` tells."""
 
-def in_order(event: NDArray[np.int64] | None, count: int) -> NDArray[np.int64]:
-    """Places in the file (n,) in the order of event time; without one, as they are."""
-    return np.arange(count) if event is None else np.argsort(event, kind="stable")
+    def hold(self, held: object) -> None:
+        """Nothing to hold."""
+
+    def close(self) -> None:
+        """Removes what was sorted on disk."""
+        if self._folder:
+            self._folder.cleanup()
 
 
-def asked(chosen: Settings, schema: Schema | None) -> Columns:
-    """What the person asked for, else what the model's history had."""
-    return Columns(
-        features=chosen.feature_names or (schema.features if schema else ()),
-        key=chosen.key or (schema.key if schema else None),
-        time=chosen.time or (schema.time if schema else None),
-        label=chosen.label or (schema.label if schema else None),
-        normal=chosen.normal or (schema.normal if schema else ""),
-        categories=schema.categories if schema else {},
-        booleans=schema.booleans if schema else (),
-    )
+def sorting(say: Say, rows: int | None) -> Callable[[int], None]:
+    """Tells now and then how many rows are sorted. rows: of how many."""
+    since = [time.monotonic()]
 
+    def told(done: int) -> None:
+        if time.monotonic() >= since[0] + TOLD_SECONDS:
+            since[0] = time.monotonic()
+            say(f"replay: sorted {done:,} rows" + (f" of {rows:,}" if rows else ""))
 
-def resolved(frame: pd.DataFrame, wanted: Columns, format_: str) -> Columns:
-    """Columns that are in the table: those asked for, else those with known names."""
-    label = table.label_column(frame, wanted.label)
-    time = table.time_column(frame, wanted.time, leave_out=(label,))
-    key = table.key_column(frame, wanted.key, leave_out=(label, time))
-    features = wanted.features or _all_but_the_label(frame, label, time, key, format_)
-    table.require(frame, features, "feature")
-    if not features:
-        raise DataRefused(f"no column is left to make a {format_} row of")
-    if label and label in (*features, key):
-        raise UsageError(f"label column {label!r} would travel in the row; --label none says that it is no label")
-    normal = wanted.normal or ("" if label is None else table.normal_value(frame[label]))
-    return replace(wanted, features=features, key=key, time=time, label=label, normal=normal)
-
-
-def _all_but_the_label(
-    frame: pd.DataFrame, label: str | None, time: str | None, key: str | None, format_: str
-) -> tuple[str, ...]:
-    if format_ == "packed":
-        return tuple(table.numeric_columns(frame, (label, time, key)))
-    return tuple(name for name in frame.columns if name != label)
-
-
-def _refuse_without_time(chosen: Settings) -> None:
-    needs = "needs event times, and the data has no time column: name it by --time"
-    if chosen.pace.by_event:
-        raise UsageError(f"speed {chosen.speed!r} {needs}")
-    if chosen.timestamps == ORIGINAL:
-        raise UsageError(f"timestamps {ORIGINAL!r} {needs}")
-
-
-def packed_values(frame: pd.DataFrame, columns: Columns) -> PackedValues:
-    """Numbers alone, as float32: those of text and booleans are the model's."""
-    features = columns.features
-    if not columns.categories and not columns.booleans:
-        return PackedValues(table.matrix(frame, features))
-    categories = {name: texts for name, texts in columns.categories.items() if name in features}
-    booleans = tuple(name for name in columns.booleans if name in features)
-    return PackedValues(table.encoded(frame, Schema(features, categories=categories, booleans=booleans)))
-
-
-def json_values(frame: pd.DataFrame, columns: Columns) -> JsonValues:
-    """Numbers and text, every digit kept."""
-    return JsonValues({name: json_column(frame[name]) for name in columns.features})
-
-
-def json_column(values: pd.Series[Any]) -> NDArray[Any]:
-    """A column (n,): numbers stay numbers, booleans become 0 and 1, all else text; UNSET where a value is missing."""
-    if pd.api.types.infer_dtype(values, skipna=True) == "boolean":
-        values = values.astype("boolean").astype("Int64")
-    plain, missing = values if pd.api.types.is_numeric_dtype(values) else values.astype(str), values.isna().to_numpy()
-    if not missing.any():
-        return plain.to_numpy()
-    return np.where(missing, np.array(msgspec.UNSET, dtype=object), plain.to_numpy(dtype=object))
-
-
-def keys(values: pd.Series[Any]) -> Objects:
-    """A key column as bytes of its text (n,), None where it is missing."""
-    missing = values.isna().to_numpy()
-    if pd.api.types.is_float_dtype(values) and _whole(values[~missing]):
-        values = values.astype("Int64")  # pandas reads whole numbers with gaps as floats, and card 17 is not 17.0
-    texts = zip(values.astype(str), missing, strict=True)
-    return np.array([None if gone else text.encode() for text, gone in texts], dtype=object)
-
-
-def _whole(numbers: pd.Series[Any]) -> bool:
-    return bool(((numbers % 1 == 0) & (numbers.abs() < 2**53)).all())
+    return told

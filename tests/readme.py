@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from detector.alerts import ModelName
 from detector.drift import Drift, Reference
@@ -17,6 +18,9 @@ from detector.metrics import Metrics
 from detector.rows import REASONS
 from detector.settings import AuditSettings, DeadLetterSettings, Settings, TopicSettings, default_text, flag
 from detector.threshold import METHODS
+from replay.lateness import Lateness
+from replay.metrics import Figures
+from replay.metrics import Metrics as ReplayMetrics
 from replay.settings import Settings as ReplaySettings
 from trainer.recipes import RECIPES
 
@@ -46,7 +50,8 @@ def _main() -> dict[str, str]:
         "audit-settings": settings_table(AuditSettings),
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "replay-settings": settings_table(ReplaySettings),
-        "metrics": metrics_table(),
+        "metrics": metrics_table(Metrics(1.0, ModelName("", "", ""), Drift(_nothing(), ["feature"])).registry),
+        "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),
         "exit-codes": table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),
     }
 
@@ -73,10 +78,12 @@ def settings_table(cls: type[Any]) -> str:
     return table(("flag", "default", "meaning"), rows)
 
 
-def metrics_table() -> str:
+def _nothing() -> Reference:
+    return Reference.of([np.zeros(1, np.float32)] * 2)
+
+
+def metrics_table(registry: CollectorRegistry) -> str:
     """Name, type and meaning of each metric, as Prometheus shows them."""
-    nothing = Reference.of([np.zeros(1, np.float32)] * 2)
-    registry = Metrics(1.0, ModelName("", "", ""), Drift(nothing, ["feature"])).registry
     suffix = {"counter": "_total", "info": "_info"}
     found = sorted((m.name + suffix.get(m.type, ""), m.type, m.documentation) for m in registry.collect())
     return table(("metric", "type", "meaning"), ((f"`{name}`", kind, meaning) for name, kind, meaning in found))

@@ -3,7 +3,8 @@
 from detector.kafka.client import check_topics, connect, created, removed, topic_limit
 from detector.kafka.consume import Checkpoint, Input, Progress, Reader
 from detector.kafka.embedded import EmbeddedBroker
-from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Publisher, Record
+from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Record
+from detector.kafka.publish import Publisher, TransactionalPublisher
 
 __all__ = [
     "Aborted",
@@ -17,6 +18,7 @@ __all__ = [
     "Publisher",
     "Reader",
     "Record",
+    "TransactionalPublisher",
     "check_topics",
     "connect",
     "created",

@@ -202,11 +202,15 @@ def check_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def created(admin: AdminClient, topics: Sequence[str], partitions: int) -> list[str]:
-    """Makes the topics that do not exist yet, with the broker's default replication; the names of those made."""
+def created(admin: AdminClient, topics: Sequence[str], partitions: int, compacted: bool = False) -> list[str]:
+    """Makes the topics that do not exist yet, with the broker's default replication; the names of those made.
+
+    compacted: of each key the last record is kept, for good.
+    """
+    config = {"cleanup.policy": "compact"} if compacted else {}
     with told("making topics"):
         there = admin.list_topics(timeout=CONNECT_SECONDS).topics
-        new = [NewTopic(topic, num_partitions=partitions) for topic in topics if topic not in there]
+        new = [NewTopic(topic, num_partitions=partitions, config=config) for topic in topics if topic not in there]
         for future in admin.create_topics(new).values() if new else ():
             future.result(CONNECT_SECONDS)
     return [topic.topic for topic in new]

@@ -1,4 +1,4 @@
-"""Records out: in a transaction with the offsets they come from, at least once, or alone (replay)."""
+"""Records out: in a transaction with the offsets they come from, or at least once."""
 
 from __future__ import annotations
 
@@ -120,11 +120,79 @@ class FailedDeliveries:
         return taken
 
 
-class ExactlyOnce:
+class Transactions:
+    """A producer of transactions of one id: who comes later fences who came before, and ends what it left open.
+
+    given: the person's properties; own: what they come over. stopping: whether the process was told to end, and so
+    shall not wait for a broker that is away. left: what is said of a transaction that is then left open.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        given: Properties,
+        own: dict[str, Any],
+        transactional_id: str,
+        stopping: Callable[[], bool],
+        left: str = "its rows will be read again",
+    ) -> None:
+        self._where = bootstrap_servers, given
+        self._stopping, self._left = stopping, left
+        self._topics: set[str] = set()
+        with told(f"transactional id {transactional_id!r}"):
+            properties = {**own, **common(bootstrap_servers, given), "transactional.id": transactional_id}
+            self._producer = Producer(properties)
+            # Ends what an earlier process of this name left open, and fences it.
+            self._producer.init_transactions(60)
+
+    def _retried(self, call: Callable[[], Any]) -> None:
+        """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
+
+        It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
+        the transaction open after CALL_SECONDS; it times out, and its rows are read again by the next member.
+        """
+        begun = time.monotonic()
+        for turn in count():
+            try:
+                call()
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable() or error.args[0].code() == KafkaError._CONFLICT:
+                    raise  # a conflict with another call, which nobody makes any more, never ends
+                if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
+                    raise failure(error.args[0], f"transaction left open, {self._left}") from error
+                self._refuse_missing()
+                if turn == 0:
+                    name = error.args[0].name()
+                    log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
+                self._producer.poll(RETRY_SECONDS)
+
+    def _refuse_missing(self) -> None:
+        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good.
+
+        Asked by a client of its own: the producer, which sends the records again and again, may not come to ask.
+        """
+        try:
+            found = existing(connect(*self._where, LIST_SECONDS), sorted(self._topics))
+        except BrokerUnavailable:  # nobody answers: it may well be there
+            return
+        if missing := sorted(self._topics - found.keys()):
+            with suppress(KafkaException):
+                self._producer.abort_transaction(CALL_SECONDS)
+            raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
+
+    def _give_up(self, error: KafkaError) -> None:
+        """Aborts the transaction that met an error; Fenced, or another Failure, where there is none to abort."""
+        if error.code() in FENCED or error.fatal():
+            raise failure(error, "transaction")
+        with told("aborting the transaction"):
+            self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
+
+
+class ExactlyOnce(Transactions):
     """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447).
 
-    stopping: whether the process was told to end, and so shall not wait for a broker that is away.
-    at: called after each of STEPS.
+    stopping: see Transactions. at: called after each of STEPS.
     """
 
     def __init__(
@@ -135,23 +203,15 @@ class ExactlyOnce:
         stopping: Callable[[], bool] = lambda: False,
         at: Callable[[str], None] = lambda step: None,
     ) -> None:
-        self._stopping, self._at = stopping, at
-        self._where = bootstrap_servers, given
+        self._at = at
         self._failed = FailedDeliveries()
-        self._topics: set[str] = set()
-        with told(f"transactional id {transactional_id!r}"):
-            self._producer = Producer(
-                {
-                    **PRODUCER,
-                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-                    "connections.max.idle.ms": IDLE_MS,
-                    **common(bootstrap_servers, given),
-                    "transactional.id": transactional_id,
-                    "on_delivery": self._failed,
-                }
-            )
-            # Ends what an earlier process of this name left open, and fences it.
-            self._producer.init_transactions(60)
+        own = {
+            **PRODUCER,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            "connections.max.idle.ms": IDLE_MS,
+            "on_delivery": self._failed,
+        }
+        super().__init__(bootstrap_servers, given, own, transactional_id, stopping)
 
     def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """1. begin; 2. produce; 3. add the offsets and the group's generation; 4. commit, which flushes first.
@@ -176,47 +236,8 @@ class ExactlyOnce:
         except KafkaException as error:
             self._abort(error.args[0])
 
-    def _retried(self, call: Callable[[], Any]) -> None:
-        """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
-
-        It may do so for as long as a broker is away: nothing is lost by waiting. Who is told to end meanwhile leaves
-        the transaction open after CALL_SECONDS; it times out, and its rows are read again by the next member.
-        """
-        begun = time.monotonic()
-        for turn in count():
-            try:
-                call()
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable() or error.args[0].code() == KafkaError._CONFLICT:
-                    raise  # a conflict with another call, which nobody makes any more, never ends
-                if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
-                    raise failure(error.args[0], "transaction left open, its rows will be read again") from error
-                self._refuse_missing()
-                if turn == 0:
-                    name = error.args[0].name()
-                    log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
-                self._producer.poll(RETRY_SECONDS)
-
-    def _refuse_missing(self) -> None:
-        """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good.
-
-        Asked by a client of its own: the producer, which sends the records again and again, may not come to ask.
-        """
-        try:
-            found = existing(connect(*self._where, LIST_SECONDS), sorted(self._topics))
-        except BrokerUnavailable:  # nobody answers: it may well be there
-            return
-        if missing := sorted(self._topics - found.keys()):
-            with suppress(KafkaException):
-                self._producer.abort_transaction(CALL_SECONDS)
-            raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
-
     def _abort(self, error: KafkaError) -> NoReturn:
-        if error.code() in FENCED or error.fatal():
-            raise failure(error, "transaction")
-        with told("aborting the transaction"):
-            self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
+        self._give_up(error)
         if permanent := next((one for one in self._failed.take() if one.permanent), None):
             raise permanent.failure()
         raise Aborted(f"{error.str()} ({error.name()})")
@@ -265,50 +286,3 @@ def produce(producer: Producer, record: Record, timestamp: int = 0, on_delivery:
             return
         except BufferError:
             producer.poll(0.05)
-
-
-class Publisher:
-    """An idempotent producer that counts every delivery report.
-
-    acknowledged: records that the broker has. failed: records that it refused. ends: by (topic, partition), the
-    offset after the last acknowledged record; starts: that of the first.
-    """
-
-    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5) -> None:
-        self.acknowledged = 0
-        self.failed = 0
-        self.first_error: Failure | None = None
-        self.starts: dict[tuple[str, int], int] = {}
-        self.ends: dict[tuple[str, int], int] = {}
-        defaults = {**PRODUCER, "linger.ms": linger_ms, "queue.buffering.max.messages": 100_000}
-        with told("producer"):
-            self._producer = Producer({**defaults, **common(bootstrap_servers, given)})
-
-    def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
-        """Publishes a record with its event time, ms since 1970. counted: whether it adds to `acknowledged`."""
-        produce(self._producer, record, timestamp, self._counted if counted else self._uncounted)
-
-    def poll(self, seconds: float = 0.0) -> None:
-        """Takes in the delivery reports that are there, waiting for the first as long as told."""
-        self._producer.poll(seconds)
-
-    def waiting(self) -> int:
-        """Records not yet answered for."""
-        return len(self._producer)
-
-    def _counted(self, error: KafkaError | None, message: Any) -> None:
-        if self._landed(error, message):
-            self.acknowledged += 1
-
-    def _uncounted(self, error: KafkaError | None, message: Any) -> None:
-        self._landed(error, message)
-
-    def _landed(self, error: KafkaError | None, message: Any) -> bool:
-        if error is not None:
-            self.failed += 1
-            self.first_error = self.first_error or failure(error, f"topic {message.topic()!r}")
-            return False
-        place, offset = (message.topic(), message.partition()), message.offset()
-        self.starts.setdefault(place, offset)
-        self.ends[place] = max(self.ends.get(place, 0), offset + 1)
-        return True

@@ -5,7 +5,8 @@ Needs pandas, which the bare install does not have.
 
 from detector.table.accounts import with_features
 from detector.table.columns import kind, numeric_columns, require
-from detector.table.files import CHUNK_ROWS, CSV, PARQUET, TFRECORD, Shape, chunks, describe, read
+from detector.table.files import CHUNK_ROWS, CSV, PARQUET, TFRECORD, Shape, chunks, describe, paths, read, tables
+from detector.table.piped import PipedCsv
 from detector.table.roles import KEYS, LABELS, TIMES, key_column, label_column, normal_value, time_column
 from detector.table.values import anomalous, encoded, event_milliseconds, matrix, wide
 from detector.table.write import ROWS_PER_FILE, Written, is_folder, refuse_place, write
@@ -19,6 +20,7 @@ __all__ = [
     "ROWS_PER_FILE",
     "TFRECORD",
     "TIMES",
+    "PipedCsv",
     "Shape",
     "Written",
     "anomalous",
@@ -33,9 +35,11 @@ __all__ = [
     "matrix",
     "normal_value",
     "numeric_columns",
+    "paths",
     "read",
     "refuse_place",
     "require",
+    "tables",
     "time_column",
     "wide",
     "with_features",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,13 @@ class CsvFile:
             return
         dtypes = self._scanned(layout, names, rows)
         yield from (block[names] for block in self._blocks(layout, rows, dtypes))
+
+    def frames_as(self, columns: Sequence[str] | None, rows: int, dtypes: Mapping[str, str]) -> Iterator[pd.DataFrame]:
+        """The rows of `read`, read once. dtypes: those that an earlier pass gave these columns."""
+        layout = self._layout()
+        names = chosen(columns, layout.names, f"data {self.path}")
+        kept = {name: dtypes[name] for name in names}
+        yield from (block[names] for block in self._blocks(layout, rows, kept))
 
     @contextmanager
     def _opened(self) -> Iterator[Path | BinaryIO]:

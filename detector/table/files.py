@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,19 @@ from detector.table.parquet import ParquetFiles
 from detector.table.refusal import first_line, refusing
 from detector.table.tfrecord import TFRecordFiles
 
-__all__ = ["CSV", "PARQUET", "TFRECORD", "Shape", "chunks", "describe", "first_line", "is_number", "read"]
+__all__ = [
+    "CSV",
+    "PARQUET",
+    "TFRECORD",
+    "Shape",
+    "chunks",
+    "describe",
+    "first_line",
+    "is_number",
+    "paths",
+    "read",
+    "tables",
+]
 
 CSV = (".csv", ".csv.gz", ".csv.xz", ".csv.zst")
 PARQUET = (".parquet",)
@@ -71,18 +83,26 @@ def read(path: Path) -> pd.DataFrame:
     return frame
 
 
-def chunks(path: Path, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+def chunks(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    rows: int = CHUNK_ROWS,
+    dtypes: Mapping[str, str] | None = None,
+) -> Iterator[pd.DataFrame]:
     """The rows of `read` in the same order and dtypes, exactly `rows` at a time but for the last chunk.
 
     Holds about a chunk. columns: only these, in this order. A CSV of more than one chunk is read twice, because only
     its end tells the dtypes; so is a TFRecord file without a sidecar. The index goes on from chunk to chunk.
+    dtypes: those of an earlier chunk of the same file, by column: a CSV is then read once.
     Raises DataRefused as `read` does, some of it only after the chunks before.
     """
     if rows < 1:
         raise ValueError(f"rows {rows}: at least 1 wanted")
     some = False
     with refusing(f"data {path}"):
-        for chunk in regrouped(_source(path).frames(columns, rows), rows):
+        source = _source(path)
+        known = source.frames_as(columns, rows, dtypes) if dtypes and isinstance(source, CsvFile) else None
+        for chunk in regrouped(known or source.frames(columns, rows), rows):
             some = True
             yield chunk
     if not some:
@@ -96,6 +116,19 @@ def describe(path: Path) -> Shape:
         dtypes = source.dtypes()
         size = sum(one.stat().st_size for one in source.paths)
         return Shape(tuple(dtypes), tuple(dtypes.values()), source.rows(), size)
+
+
+def paths(path: Path) -> tuple[Path, ...]:
+    """The files of which a table is made: the file itself, or those of its directory. Raises DataRefused."""
+    with refusing(f"data {path}"):
+        return _source(path).paths
+
+
+def tables(path: Path) -> tuple[Path, ...]:
+    """The tables at a path. A directory of CSV files alone is as many, by name; all else is one."""
+    if not path.is_dir() or _within(path, PARQUET + TFRECORD):
+        return (path,)
+    return _within(path, CSV) or (path,)
 
 
 def _source(path: Path) -> Source:

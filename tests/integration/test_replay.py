@@ -325,6 +325,7 @@ def test_interrupted_while_it_waits_for_a_group(broker: Broker, data: Path, topi
         command(broker, data, topic, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
+        assert process.stderr.readline() == f"replay: paused: waiting for group nobody-{topic}\n"
         assert re.match(
             rf"replay: sent 10/3000 rows, \d+ rows/s, waiting for group nobody-{topic}\n", process.stderr.readline()
         )

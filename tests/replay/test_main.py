@@ -36,6 +36,8 @@ def data(tmp_path: Path) -> Path:
         (["--model", "nowhere"], 3, "error: model nowhere: no such directory"),
         (["--label", "Klass"], 8, "label column 'Klass' is not in the data, which has x, Class"),
         (["--features", "y"], 8, "feature column 'y' is not in the data"),
+        (["--between", "1", "2"], 2, "error: setting between needs event times"),
+        (["--label-delay", "7d"], 2, "error: label_delay '7d' needs event times"),
         (["--kafka", "enable.idempotence=false"], 2, "error: kafka property 'enable.idempotence' cannot be set here"),
     ],
 )
@@ -54,6 +56,19 @@ def test_no_such_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     """A file that is not there is refused by its name."""
     assert main([str(tmp_path / "none.csv"), *NOBODY]) == 8
     assert capsys.readouterr().err == f"error: data {tmp_path / 'none.csv'}: no such file\n"
+
+
+@pytest.mark.parametrize("other", ["-", "kafka://rows"])
+def test_played_alone(data: Path, other: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard input and topics are not mixed with files."""
+    assert main([str(data), other, *NOBODY]) == 2
+    assert capsys.readouterr().err == f"error: data '{other}' is played alone, without other data\n"
+
+
+def test_a_pattern_without_a_match(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern that no file matches is refused as it was written."""
+    assert main([str(tmp_path / "2024-*.csv"), *NOBODY]) == 8
+    assert capsys.readouterr().err == f"error: data {tmp_path / '2024-*.csv'}: no file matches\n"
 
 
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

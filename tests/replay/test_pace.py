@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from replay.pace import Speed, pace, parse
+from replay.pace import Schedule, Speed, parse
 
 EVENT = np.array([5_000, 5_000, 8_000, 65_000])
 
@@ -46,26 +46,44 @@ def test_no_speed(text: str) -> None:
 )
 def test_due(text: str, due: list[float]) -> None:
     """The first row is due at the start, the others at their place in the rate or at their event time by the factor."""
-    assert pace(parse(text), 4, EVENT).due.tolist() == pytest.approx(due)
+    schedule = Schedule(parse(text))
+    assert schedule.due(4, schedule.moments(EVENT)).tolist() == pytest.approx(due)
+
+
+@pytest.mark.parametrize("text", ["max", "4/s", "real", "60x"])
+def test_batches_make_no_difference(text: str) -> None:
+    """Due times go on from batch to batch as if there were but one."""
+    whole, parts = Schedule(parse(text)), Schedule(parse(text))
+    wanted = whole.due(4, whole.moments(EVENT))
+    found = [parts.due(len(part), parts.moments(part)) for part in (EVENT[:1], EVENT[1:1], EVENT[1:3], EVENT[3:])]
+    assert np.concatenate(found).tolist() == pytest.approx(wanted.tolist())
+
+
+def test_time_never_falls() -> None:
+    """A row that is older than one before it is due at once after it, also over batches and rows sent earlier."""
+    schedule = Schedule(parse("real"))
+    schedule.passed(np.array([1_000, 4_000, 2_000]))
+    assert schedule.moments(np.array([3_000, 5_000])).tolist() == [4_000, 5_000]
+    assert schedule.due(2, schedule.moments(np.array([4_500, 7_000]))).tolist() == [1.0, 3.0]
+    assert schedule.first == 4_000
 
 
 def test_event_times_wanted() -> None:
     """A factor on event time has no meaning without event times."""
     with pytest.raises(ValueError, match="event times"):
-        pace(parse("60x"), 4, None)
+        Schedule(parse("60x")).due(4, None)
 
 
-def test_one_row_and_none() -> None:
-    """A single row is due at the start, and no row is no trouble."""
-    assert pace(parse("real"), 1, EVENT[:1]).due.tolist() == [0]
-    assert pace(parse("real"), 0, EVENT[:0]).ready(1) == 0
-
-
-def test_ready_agrees_with_until() -> None:
-    """A row is ready exactly when its wait is over, whatever the clock says."""
-    paced = pace(parse("60x"), 4, EVENT)
-    for elapsed in (-0.1, 0.0, 0.049, 0.05, 0.051, 0.999, 1.0, 7.0):
-        assert paced.ready(elapsed) == sum(paced.until(row, elapsed) <= 0 for row in range(4))
+def test_the_datas_clock() -> None:
+    """At a factor of event time the data's time follows the clock, and back; elsewhere it has none."""
+    schedule = Schedule(parse("60x"))
+    assert schedule.moment(1.0) is None
+    schedule.moments(EVENT)
+    assert schedule.moment(1.0) == 65_000
+    assert schedule.seconds(65_000) == 1.0
+    other = Schedule(parse("5/s"))
+    other.moments(EVENT)
+    assert other.moment(1.0) is None
 
 
 def test_only_a_pace_makes_late() -> None:

@@ -25,6 +25,15 @@ def test_lines() -> None:
     )
 
 
+def test_a_total_that_nobody_knows() -> None:
+    """Without a total the line has the rows alone; what is said stays among the lines."""
+    stream = StringIO()
+    with watching(None, stream) as watch:
+        watch.show(12_000, 2.4, "")
+        watch.say("replay: paused: because")
+    assert stream.getvalue() == "replay: sent 12000 rows, 5000 rows/s\nreplay: paused: because\n"
+
+
 def test_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person sees a bar with the same facts."""
     monkeypatch.setenv("TERM", "xterm")

@@ -3,117 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from detector.errors import BrokerUnavailable, Failure
+from detector.errors import BrokerUnavailable
 from detector.kafka import Record
-from replay.pace import pace, parse
-from replay.publish import (
-    CHUNK,
-    PATIENCE_SECONDS,
-    UNANSWERED,
-    Clock,
-    Leash,
-    Patience,
-    Plan,
-    Replay,
-    Stop,
-    Summary,
-    lead,
-    timestamps,
-)
-from replay.settings import Settings
-from replay.source import History, history
-
-WALL = 1_700_000_000.0
-OLDER = 100
-"""Offset of the first row: the topic held rows before."""
+from replay.ahead import IDLE
+from replay.batch import Batch
+from replay.encoding import CHUNK
+from replay.leash import Leash, Patience, Pauses, lead
+from replay.outbox import UNANSWERED
+from replay.plan import Stop
+from replay.summary import Stopped
+from tests.replay.made import OLDER, WALL, Silence, World, batch_of, cut, replay, row_id
 
 
-class World:
-    """A broker and a clock: time passes while the sender polls and nothing has arrived."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sent: list[tuple[float, Record, int]] = []
-        self.acknowledged = self.failed = 0
-        self.first_error: Failure | None = None
-        self.starts: dict[tuple[str, int], int] = {}
-        self.ends: dict[tuple[str, int], int] = {}
-        self.pending: list[tuple[Record, bool]] = []
-        self.refused: set[bytes] = set()
-        self.silent = False
-        self.seconds_to_send = 0.0
-        self.on_send: Callable[[], None] = lambda: None
-        self.on_poll: Callable[[], None] = lambda: None
-
-    def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
-        self.sent.append((self.now, record, timestamp))
-        self.pending.append((record, counted))
-        self.now += self.seconds_to_send
-        self.on_send()
-
-    def poll(self, seconds: float = 0.0) -> None:
-        self.on_poll()
-        if self.silent or not self.pending:
-            self.now += seconds
-            return
-        for record, counted in self.pending:
-            self._answer(record, counted)
-        self.pending.clear()
-
-    def _answer(self, record: Record, counted: bool) -> None:
-        if row_id(record) in self.refused:
-            self.failed += 1
-            self.first_error = self.first_error or Failure("too large")
-            return
-        place = (record.topic, len(self.ends) % 2)
-        self.starts.setdefault(place, OLDER)
-        self.ends[place] = self.ends.get(place, OLDER) + 1
-        self.acknowledged += counted
-
-    def waiting(self) -> int:
-        return len(self.pending)
-
-    def rows(self) -> list[tuple[float, Record, int]]:
-        return [one for one in self.sent if one[1].topic == "rows"]
-
-    def order(self) -> list[str]:
-        return [row_id(record).decode() for _, record, _ in self.rows()]
-
-
-def row_id(record: Record) -> bytes:
-    return dict(record.headers).get("row-id") or record.key or b""
-
-
-class Silence:
-    """A watch that nobody looks at."""
-
-    every = 1.0
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[int, float, str]] = []
-
-    def show(self, sent: int, seconds: float, waiting: str) -> None:
-        self.shown.append((sent, seconds, waiting))
-
-
-def table(count: int, label: bool = False) -> History:
+def table(count: int, label: bool = False) -> Batch:
     """Rows of which the first in time is the last in the file; an event each second from 10 on."""
     columns: dict[str, Any] = {"time": np.arange(count)[::-1] + 10.0, "x": np.arange(count) / 7}
     columns |= {"label": np.arange(count) % 2} if label else {}
-    return history(pd.DataFrame(columns), Settings(bootstrap_servers="nowhere:1"), None)
-
-
-def replay(world: World, rows: History, speed: str = "max", **given: Any) -> Replay:
-    plan = Plan("rows", given.pop("labels", None), parse(speed), given.pop("original", False))
-    clock = Clock(lambda: world.now, lambda: WALL + world.now)
-    return Replay(rows, plan, world, given.pop("watch", Silence()), given.pop("stop", Stop()), clock=clock, **given)
+    return batch_of(pd.DataFrame(columns))
 
 
 def test_every_row_once_in_order() -> None:
@@ -121,7 +34,7 @@ def test_every_row_once_in_order() -> None:
     world, count = World(), 2 * CHUNK + 17
     summary = replay(world, table(count)).run()
     assert world.order() == [str(row) for row in reversed(range(count))]
-    assert (summary.sent, summary.failed, summary.labels, summary.late) == (count, 0, 0, None)
+    assert (summary.sent, summary.failed, summary.labels, summary.lateness) == (count, 0, 0, None)
     assert summary.outcome() is None
 
 
@@ -129,8 +42,7 @@ def test_records() -> None:
     """A record is the row with its key, its format and its number in the file; Kafka's time is that of sending."""
     world = World()
     frame = pd.DataFrame({"x": [0.5], "card": [7]})
-    rows = history(frame, Settings(bootstrap_servers="nowhere:1", key="card", format="packed"), None)
-    replay(world, rows).run()
+    replay(world, batch_of(frame, key="card", format="packed"), format="packed").run()
     record = Record("rows", b"7", np.float32(0.5).tobytes(), [("format", b"packed"), ("row-id", b"0")])
     assert world.sent == [(0.0, record, WALL * 1000)]
 
@@ -172,7 +84,9 @@ def test_pace_is_kept(speed: str) -> None:
     late = np.array([at for at, _, _ in world.rows()]) - due
     assert late.min() >= 0
     assert late.max() <= 0.001 + 1e-9
-    assert summary.late == pytest.approx(late.max())
+    assert summary.lateness is not None
+    assert summary.lateness.most == pytest.approx(late.max())
+    assert summary.lateness.late == 0
 
 
 def test_lateness_is_told() -> None:
@@ -180,12 +94,11 @@ def test_lateness_is_told() -> None:
     world = World()
     world.seconds_to_send = 0.1
     summary = replay(world, table(101), "20/s").run()
-    assert summary.late is not None
-    assert summary.late == pytest.approx(100 * (0.1 - 0.05), abs=0.2)
+    assert summary.lateness is not None
+    assert summary.lateness.most == pytest.approx(100 * (0.1 - 0.05), abs=0.2)
+    assert summary.lateness.late >= 99
+    assert summary.lateness.median() == pytest.approx(50 * (0.1 - 0.05), rel=0.2)
     assert "s late" in summary.text()
-
-
-EVENT = np.array([0, 500, 2_000])
 
 
 @pytest.mark.parametrize(
@@ -193,8 +106,8 @@ EVENT = np.array([0, 500, 2_000])
     [
         ("max", False, None),
         ("5/s", False, None),
-        ("real", False, [1_000, 1_500, 3_000]),
-        ("10x", False, [1_000, 1_050, 1_200]),
+        ("real", False, [0, 500, 2_000]),
+        ("10x", False, [0, 50, 200]),
         ("real", True, [1, 500, 2_000]),
         ("max", True, [1, 500, 2_000]),
     ],
@@ -204,8 +117,11 @@ def test_timestamps(speed: str, original: bool, wanted: list[int] | None) -> Non
 
     An event at 1970 itself moves by 1 ms: to Kafka's client 0 means that there is no time.
     """
-    found = timestamps(Plan("rows", None, parse(speed), original), EVENT, pace(parse(speed), 3, EVENT), start=1_000)
-    assert (found if found is None else found.tolist()) == wanted
+    world = World()
+    replay(world, batch_of(pd.DataFrame({"time": [0.0, 0.5, 2.0], "x": 1})), speed, original=original).run()
+    moments = [round(1000 * (WALL + at)) for at, _, _ in world.sent]
+    now = moments if wanted is None else [WALL * 1000 + one for one in wanted] if not original else wanted
+    assert [stamp for _, _, stamp in world.sent] == pytest.approx(now, abs=1)
 
 
 def test_timestamps_do_not_follow_lateness() -> None:
@@ -331,25 +247,52 @@ def test_refused_records_are_counted() -> None:
 
 
 def test_broker_that_has_gone() -> None:
-    """A silent broker is given up after a minute, at the end as on the way; what it did not answer has failed."""
+    """A silent broker is given up after the timeout, at the end as on the way; what it did not answer has failed."""
     for count in (7, 2 * UNANSWERED):
-        world = World()
+        world, watch = World(), Silence()
         world.silent = True
-        summary = replay(world, table(count, label=True), labels="truth").run()
-        assert world.now == pytest.approx(PATIENCE_SECONDS, abs=1)
+        summary = replay(world, table(count, label=True), labels="truth", timeout=30.0, watch=watch).run()
+        assert world.now == pytest.approx(30, abs=1)
         assert summary.failed == summary.failed_labels == len(world.rows())
         assert summary.failed <= UNANSWERED // 2 + CHUNK
-        assert str(summary.outcome()).endswith("; first: no answer from the broker")
+        failure = summary.outcome()
+        assert isinstance(failure, BrokerUnavailable)
+        assert str(failure).endswith("; first: no answer from the broker within 30 s")
+        assert len(watch.said) == 1
+        assert watch.said[0].startswith("replay: paused: ")
 
 
 def test_patience() -> None:
     """Patience begins anew with every answer, and runs only while one is waited for."""
-    patience = Patience()
+    patience = Patience(60.0)
     assert not patience.over(waiting=0, answered=0, now=100)
     assert not patience.over(waiting=5, answered=0, now=159)
     assert not patience.over(waiting=4, answered=1, now=161)
     assert not patience.over(waiting=4, answered=1, now=220)
     assert patience.over(waiting=4, answered=1, now=221)
+
+
+def test_pauses_are_told_once() -> None:
+    """A wait of more than a second is one line, its end another; a short one is none."""
+    said: list[str] = []
+    pauses = Pauses(said.append)
+    for now, why in [(0.0, "a"), (0.5, "a"), (0.9, ""), (2.0, "b"), (3.0, "b"), (9.0, "c"), (10.0, ""), (11.0, "")]:
+        pauses.note(why, now)
+    assert said == ["replay: paused: b", "replay: goes on after 8.0 s"]
+
+
+def test_a_slow_broker_is_told() -> None:
+    """A broker that stands still for a while and then answers is one line when the rows wait and one when they go."""
+    world, watch = World(), Silence()
+    world.silent = True
+
+    def wake() -> None:
+        world.silent = world.now < 20
+
+    world.on_poll = wake
+    summary = replay(world, table(2 * UNANSWERED), watch=watch).run()
+    assert (summary.sent, summary.failed) == (2 * UNANSWERED, 0)
+    assert [line.split(":")[1] for line in watch.said] == [" paused", " goes on after 19.9 s"] or len(watch.said) == 2
 
 
 def test_failure_on_the_way() -> None:
@@ -366,12 +309,86 @@ def test_failure_on_the_way() -> None:
     assert isinstance(failure, BrokerUnavailable)
 
 
-def test_summary_text() -> None:
-    """One line with everything that was counted, lateness only where there was a pace."""
-    summary = Summary(60_000, 59_999, 0, 1, 12.04, 0.0123, False, None)
-    assert summary.text() == (
-        "replay: sent 60000 rows, failed 0, labels 59999 (1 failed), 4983 rows/s, 12.0 s, at most 0.012 s late"
-    )
-    assert Summary(0, 0, 0, 0, 0.0, None, True, None).text() == (
-        "replay: interrupted: sent 0 rows, failed 0, labels 0, 0 rows/s, 0.0 s"
-    )
+def test_start_at() -> None:
+    """With a start the first row is sent at that moment, and the pace counts from there."""
+    world, watch = World(), Silence()
+    replay(world, table(3), "real", start=int(WALL * 1000) + 7_250, watch=watch).run()
+    assert [at for at, _, _ in world.rows()] == pytest.approx([7.25, 8.25, 9.25], abs=0.002)
+    assert watch.said == ["replay: starts at 2023-11-14T22:13:27.250Z"]
+
+
+def test_start_that_is_stopped() -> None:
+    """Who is told to end before the start sends nothing."""
+    world, stop = World(), Stop()
+    world.on_poll = lambda: stop.request() if world.now > 3 else None
+    summary = replay(world, table(3), start=int(WALL * 1000) + 7_250, stop=stop).run()
+    assert (summary.sent, summary.interrupted) == (0, True)
+    assert world.now < 4
+
+
+def test_where_it_stopped() -> None:
+    """A replay that is stopped knows the next row and its event time; one that ends knows of none."""
+    world, stop = World(), Stop()
+    world.on_send = lambda: stop.request() if len(world.sent) == 10 else None
+    summary = replay(world, table(3 * CHUNK), stop=stop).run()
+    assert summary.stopped == Stopped(1000, b"1999", (1000 + 10) * 1000)
+    assert replay(World(), table(10)).run().stopped is None
+
+
+def test_stopped_without_answers() -> None:
+    """Where not all was answered only what is certain is told: the rows before the last moment without a question."""
+    world, stop = World(), Stop()
+
+    def stop_later() -> None:
+        world.silent = len(world.sent) > CHUNK
+        if len(world.sent) > CHUNK:
+            stop.request()
+
+    world.on_poll = stop_later
+    summary = replay(world, table(3 * CHUNK), stop=stop, timeout=1.0).run()
+    assert summary.stopped == Stopped(CHUNK)
+    assert summary.failed == CHUNK
+
+
+def test_rows_that_are_long_in_coming() -> None:
+    """Empty batches between the others change nothing, and a stop is heard between them."""
+    world, rows = World(), table(10)
+    one = replay(world, rows)
+    one._batches = iter([IDLE, *cut(rows, 3), IDLE])
+    assert one.run().sent == 10
+    world, stop = World(), Stop()
+
+    def endless() -> Iterator[Batch]:
+        yield from cut(rows, 3)
+        stop.request()
+        while True:
+            yield IDLE
+
+    one = replay(world, rows, stop=stop)
+    one._batches = endless()
+    summary = one.run()
+    assert (summary.sent, summary.interrupted) == (10, True)
+
+
+def test_a_stop_before_the_first_row() -> None:
+    """Who asks to end before a row has come ends."""
+    stop = Stop()
+    stop.request()
+    one = replay(World(), table(10), stop=stop)
+    one._batches = iter([IDLE, IDLE, IDLE])
+    assert one.run().sent == 0
+
+
+def test_a_commit_that_waits_for_the_broker() -> None:
+    """Who waits inside a commit goes on waiting until the timeout, and tells once that it does; a stop ends it."""
+    world, watch, stop = World(), Silence(), Stop()
+    one = replay(world, table(1), timeout=10.0, watch=watch, stop=stop)
+    found = []
+    for world.now in (0.0, 5.0, 9.9):
+        found.append(one.held_up())
+    stop.request()
+    found.append(one.held_up())
+    stop.requests, world.now = 0, 10.1
+    found.append(one.held_up())
+    assert found == [False, False, False, True, True]
+    assert watch.said == ["replay: paused: no answer from the broker"]

@@ -56,7 +56,19 @@ def test_features_are_names() -> None:
         ({"timestamps": "then"}, "--timestamps has value 'then', one of now, original wanted"),
         ({"labels_topic": "transactions"}, "settings topic and labels_topic are both 'transactions'"),
         ({"features": "a,b,a"}, "setting features has value 'a,b,a', each name once wanted"),
-        ({"bootstrap_servers": None}, "setting bootstrap_servers is missing"),
+        ({"bootstrap_servers": None}, "setting bootstrap_servers is missing: --bootstrap-servers or REPLAY_BOOTSTRAP"),
+        ({"label_delay": "7"}, "setting label_delay: '7' is no delay; 7d, 36h, 90m"),
+        ({"sample": "0"}, "setting sample has value 0.0, more than 0 wanted"),
+        ({"sample": "1.5"}, "--sample has value '1.5', at most 1 wanted"),
+        ({"between": "2020-01-01"}, "setting between has value '2020-01-01', T1/T2 wanted"),
+        ({"between": "2020-01-02/2020-01-01"}, "an earlier and a later time wanted"),
+        ({"between": "never/.."}, "setting between has value 'never', a time like"),
+        ({"start_at": "soon"}, "setting start_at has value 'soon', a time like"),
+        ({"metrics_port": "any"}, "setting metrics_port has value 'any', 0 to 65535 or none wanted"),
+        ({"metrics_port": "70000"}, "setting metrics_port has value '70000', 0 to 65535"),
+        ({"resume": "a", "skip": "1"}, "settings resume and skip do not go together"),
+        ({"resume": "a", "resume_topic": "labels"}, "setting resume_topic has value 'labels', a topic of its own"),
+        ({"partitioner": "mine"}, "--partitioner has value 'mine', one of murmur2_random"),
     ],
 )
 def test_refused(flags: dict[str, Any], sentence: str) -> None:
@@ -64,3 +76,29 @@ def test_refused(flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError) as raised:
         loaded(flags)
     assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", (None, None)),
+        ("10/20.5", (10_000, 20_500)),
+        ("../1970-01-01T00:00:01Z", (None, 1_000)),
+        ("1970-01-01/..", (0, None)),
+    ],
+)
+def test_bounds(text: str, wanted: tuple[int | None, int | None]) -> None:
+    """Event times are bounded by dates or seconds, or not at all on one side."""
+    assert loaded({"between": text}).bounds == wanted
+
+
+def test_what_is_asked_for_is_understood() -> None:
+    """Delay, start and port are read from their texts."""
+    chosen = loaded({"label_delay": "exp:2d", "start_at": "1970-01-01T00:00:02", "metrics_port": "0"})
+    assert (chosen.delay.mean, chosen.delay.drawn, chosen.start_ms, chosen.port) == (172_800_000, True, 2_000, 0)
+    assert (loaded({}).port, loaded({}).start_ms) == (None, None)
+
+
+def test_a_dry_run_needs_no_broker() -> None:
+    """Only what sends needs a broker."""
+    assert settings.load(Settings, {"dry_run": True}, PREFIX, {}).bootstrap_servers == ""

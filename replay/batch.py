@@ -1,0 +1,60 @@
+"""Rows between where they come from and where they go: columns of one length, in the order they are sent in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Objects = NDArray[np.object_]
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows in order.
+
+    row_ids: bytes (n,). event: int64 (n,), ms since 1970 UTC, None without event times. keys: bytes or None (n,), None
+    where no row has one. anomalous: bool (n,), None without a label. frame: n rows of columns that are not encoded yet.
+    values: bytes or None (n,), once they are. headers: a list of pairs (n,), None for those that a row of ours has.
+    """
+
+    row_ids: Objects
+    event: NDArray[np.int64] | None = None
+    keys: Objects | None = None
+    anomalous: NDArray[np.bool_] | None = None
+    frame: pd.DataFrame | None = None
+    values: Objects | None = None
+    headers: Objects | None = None
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    def take(self, which: slice | NDArray[Any]) -> Batch:
+        """These rows: a slice, a mask (n,), or places."""
+        if isinstance(which, slice) and which.indices(len(self)) == (0, len(self), 1):
+            return self
+        return Batch(
+            row_ids=self.row_ids[which],
+            event=None if self.event is None else self.event[which],
+            keys=None if self.keys is None else self.keys[which],
+            anomalous=None if self.anomalous is None else self.anomalous[which],
+            frame=None if self.frame is None else self.frame.iloc[which],
+            values=None if self.values is None else self.values[which],
+            headers=None if self.headers is None else self.headers[which],
+        )
+
+
+Stage = Callable[[Iterator[Batch]], Iterator[Batch]]
+"""A step between the source and the sender. Batches may be of any length, also cut or left out."""
+
+
+def objects(values: list[Any]) -> Objects:
+    """Anything as an array (n,): numpy itself would make a matrix of lists of one length."""
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found

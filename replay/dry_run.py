@@ -1,0 +1,101 @@
+"""What would be sent, for a person: the columns, the span, how long it takes, and the first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+
+from detector.alerts import iso
+from detector.command import columns
+from replay.batch import Batch
+from replay.columns import Columns
+from replay.encoding import encoded, encoder
+from replay.history import History
+from replay.outbox import rows_of
+from replay.settings import NONE, Settings
+
+ROWS = 5
+LONGEST = 2_000
+"""Characters of a value that are shown."""
+
+
+def text(history: History, batches: Iterator[Batch], chosen: Settings) -> str:
+    """All of it. batches: the rows that are played, not encoded."""
+    first = next(batches, None)
+    lines = [f"{history.name}: {', '.join(_extent(history, chosen))}"]
+    if history.columns and first is not None and first.frame is not None:
+        lines += ["", columns(_roles(history.columns, first, chosen))]
+    if first is None:
+        return "\n".join([*lines, "", "no row would be sent"])
+    return "\n".join([*lines, "", *_rows(history, first.take(slice(0, ROWS)), chosen)])
+
+
+def _extent(history: History, chosen: Settings) -> list[str]:
+    """Rows, span and time as far as they are known; what is left out of them is not counted."""
+    told = ["rows unknown" if history.rows is None else f"{history.rows:,} rows"]
+    if history.span:
+        told.append(f"{iso(history.span[0])} to {iso(history.span[1])}")
+    seconds = _seconds(history, chosen)
+    fewer = chosen.sample < 1 or chosen.between or chosen.skip or (chosen.limit and chosen.pace.by_event)
+    if seconds is not None:
+        told.append(f"{'at most ' if fewer else ''}{timedelta(seconds=round(seconds, 3))} at {chosen.speed}")
+    elif not chosen.pace.paced:
+        told.append("as fast as the broker takes them")
+    return told + (["for ever"] if chosen.loop == 0 else [f"{chosen.loop} times"] if chosen.loop > 1 else [])
+
+
+def _seconds(history: History, chosen: Settings) -> float | None:
+    """How long one pass takes at this pace, None where it has none or nobody knows."""
+    speed = chosen.pace
+    if speed.by_event and history.span:
+        return (history.span[1] - history.span[0]) / 1000 / speed.factor
+    counts = [count for count in (history.rows, chosen.limit) if count]
+    return min(counts) / speed.rate if speed.rate and counts else None
+
+
+def _roles(found: Columns, batch: Batch, chosen: Settings) -> list[tuple[str, str, str]]:
+    assert batch.frame is not None
+    dtypes = {str(name): str(dtype) for name, dtype in batch.frame.dtypes.items()}
+    told = {name: ["feature"] for name in found.features}
+    for name, role in ((found.key, "key"), (found.time, "event time"), (found.label, _label(found, chosen))):
+        if name:
+            told.setdefault(name, []).append(role)
+    return [("column", "type", "is"), *((name, dtypes.get(name, ""), ", ".join(is_)) for name, is_ in told.items())]
+
+
+def _label(found: Columns, chosen: Settings) -> str:
+    sent = "not sent" if chosen.labels_topic == NONE else f"sent to {chosen.labels_topic}"
+    return f"label ({found.normal!r} is normal), {sent}"
+
+
+def _rows(history: History, batch: Batch, chosen: Settings) -> Iterator[str]:
+    """A line for where each row goes, and one for its value."""
+    make = encoder(chosen.format, history.columns) if history.columns else None
+    ready = next(encoded(make)(iter([batch]))) if make else batch
+    for place, record in enumerate(rows_of(ready, chosen.format, chosen.topic)):
+        key = "none" if record.key is None else record.key.decode("utf-8", "replace")
+        marks = " ".join(f"{name}={(value or b'').decode('utf-8', 'replace')}" for name, value in record.headers)
+        when = "" if batch.event is None else f", event time {iso(int(batch.event[place]))}"
+        label = "" if batch.anomalous is None else f", label {int(batch.anomalous[place])}"
+        yield f"to {record.topic}: key {key}, headers {marks}{when}{label}".replace("\n", " ")
+        yield f"  {_value(record.value, history, chosen)}"
+
+
+def _value(value: bytes | None, history: History, chosen: Settings) -> str:
+    if value is None:
+        return "no value"
+    if history.columns and chosen.format == "packed":
+        numbers = " ".join(f"{number:.9g}" for number in np.frombuffer(value, "<f4").tolist())
+        return f"{len(value)} bytes: {numbers}"[:LONGEST]
+    return ascii(value.decode("utf-8", "backslashreplace"))[1:-1][:LONGEST] if not _plain(value) else value.decode()
+
+
+def _plain(value: bytes) -> bool:
+    """Whether a terminal can show it as it is."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable() and len(text) <= LONGEST

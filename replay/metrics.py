@@ -1,0 +1,66 @@
+"""Every metric of a replay, made when it is asked for from what the sender counts anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from detector.http import Endpoint
+from replay.lateness import Lateness
+
+LATENESS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a sender counts. failed: rows and labels that were refused. lead: rows that the group is behind.
+
+    lateness: of rows that had a due time.
+    """
+
+    rows: int
+    labels: int
+    failed: int
+    lead: int
+    lateness: Lateness
+
+
+class Metrics(Collector):
+    """The replay's own registry. figures: what is counted now."""
+
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        self._figures = figures
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as the registry wants them."""
+        found = self._figures()
+        yield CounterMetricFamily("replay_rows", "Rows that the broker has.", found.rows)
+        yield CounterMetricFamily("replay_labels", "Labels that the broker has.", found.labels)
+        yield CounterMetricFamily("replay_failed", "Rows and labels that it refused.", found.failed)
+        yield GaugeMetricFamily("replay_lead_rows", "Rows that the group was behind when last asked.", found.lead)
+        below = found.lateness.below(np.array(LATENESS_SECONDS)).tolist()
+        names = [*(f"{edge:g}" for edge in LATENESS_SECONDS), "+Inf"]
+        yield HistogramMetricFamily(
+            "replay_lateness_seconds",
+            "From the moment that a row was due to that at which it was handed over.",
+            list(zip(names, [*below, found.lateness.rows], strict=True)),
+            found.lateness.total,
+        )
+
+    def render(self, accept: str) -> tuple[int, bytes, str]:
+        """200, the exposition in the format that the scraper accepts, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return 200, encode(self.registry), content_type
+
+
+def serve(host: str, port: int, figures: Callable[[], Figures]) -> Endpoint:
+    """Serves /metrics until it is closed."""
+    return Endpoint(host, port, {"/metrics": Metrics(figures).render})

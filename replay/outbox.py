@@ -1,0 +1,168 @@
+"""Rows and labels as they are handed over: their records, timestamps and order, and how many there were."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.alerts import iso
+from detector.kafka import Record
+from detector.rows import FORMAT_HEADER, ROW_ID_HEADER
+from replay.batch import Batch, Headers
+from replay.labels import Pending, label_of, record_of
+from replay.pace import Schedule
+from replay.plan import Clock, Plan, Sender
+
+Moments = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+
+UNANSWERED = 50_000
+"""Records on their way at most. The client's queue holds 100,000: handing a record over never has to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A batch's records, and for each row (n,): when it is due, s; its moment in the data's time, ms; its timestamp,
+    ms, None for that of sending."""
+
+    batch: Batch
+    records: list[Record]
+    due: NDArray[np.float64]
+    moments: NDArray[np.int64]
+    stamps: NDArray[np.int64] | None
+
+
+class Outbox:
+    """Hands rows and labels to a sender. pending: labels that come later than their rows, None for those that come
+    with them. before: rows that were sent by an earlier process of the same replay.
+
+    sent, labels: how many were handed over. event: the last row's event time. reached: its moment. label: the place of
+    the last label that came later than its row.
+    """
+
+    def __init__(self, plan: Plan, sender: Sender, clock: Clock, pending: Pending | None, before: int = 0) -> None:
+        self._plan, self._sender, self._clock, self._pending = plan, sender, clock, pending
+        self._before, self._remembered = before, 0
+        self._start = 0
+        self._later = pending is not None and plan.labels is not None
+        self.schedule = Schedule(plan.speed)
+        self.sent = self.labels = 0
+        self.event: int | None = None
+        self.reached = -math.inf
+        self.label: tuple[int, int] | None = None
+
+    def begin(self) -> None:
+        """The first row happens now."""
+        self._start = self._clock.milliseconds()
+
+    def remember(self, batch: Batch) -> None:
+        """Rows that an earlier process sent: their labels may still have to come, as of now where times are now's."""
+        moments = self._moments(batch, self._remembered, self.schedule.passed)
+        if self._pending is not None and self._later:
+            now = self._clock.milliseconds()
+            own = self._plan.original and batch.event is not None
+            events = batch.event.tolist() if own and batch.event is not None else [now] * len(batch)
+            self._pending.add(batch, self._remembered, moments, events)
+        self._remembered += len(batch)
+
+    def ready(self, batch: Batch) -> Ready:
+        """The next rows, as they will be sent."""
+        moments = self._moments(batch, self._before + self.sent, self.schedule.moments)
+        due = self.schedule.due(len(batch), moments)
+        stamps = None
+        if self._plan.original and batch.event is not None:
+            stamps = np.maximum(batch.event, 1)  # to the client 0 means none
+        elif self._plan.speed.by_event:
+            stamps = self._start + np.round(due * 1000).astype(np.int64)
+        return Ready(batch, rows_of(batch, self._plan.format, self._plan.topic), due, moments, stamps)
+
+    @staticmethod
+    def _moments(batch: Batch, first: int, of: Moments) -> NDArray[np.int64]:
+        """Where there are no event times, rows count for time."""
+        return np.arange(first, first + len(batch)) if batch.event is None else of(batch.event)
+
+    def send(self, ready: Ready, part: slice) -> None:
+        """Hands over some of the rows, with their labels where these do not come later."""
+        batch, records, stamps = ready.batch, ready.records[part], self._stamps(ready, part)
+        if batch.anomalous is None or self._plan.labels is None or self._pending is not None:
+            self._sender.send_all(records, stamps)
+        else:
+            self._send_labelled(batch.take(part), records, stamps, self._plan.labels)
+        if self._pending is not None and self._later:
+            self._pending.add(batch.take(part), self._before + self.sent, ready.moments[part], stamps)
+        self.sent += len(records)
+        self.event = None if batch.event is None else int(batch.event[part][-1])
+        self.reached = float(ready.moments[part][-1])
+
+    def _send_labelled(self, batch: Batch, rows: list[Record], stamps: list[int], topic: str) -> None:
+        assert batch.anomalous is not None
+        texts, send = {stamp: iso(stamp) for stamp in set(stamps)}, self._sender.send
+        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), stamps, strict=True)
+        for record, (row_id, anomalous, stamp) in zip(rows, truths, strict=True):
+            send(record, stamp)
+            send(label_of(row_id, anomalous, texts[stamp], topic), stamp, counted=False)
+        self.labels += len(stamps)
+
+    def _stamps(self, ready: Ready, part: slice) -> list[int]:
+        """Timestamps of rows, ms."""
+        if ready.stamps is None:
+            return [self._clock.milliseconds()] * len(ready.records[part])
+        stamps: list[int] = ready.stamps[part].tolist()
+        return stamps
+
+    def send_due(self, moment: float) -> int:
+        """Hands over the labels that are due at a moment of the data's time, ms; how many."""
+        if self._pending is None or self._plan.labels is None:
+            return 0
+        before = self.labels
+        for label in self._pending.take(moment, max(UNANSWERED - self._sender.waiting(), 0)):
+            self._sender.send(record_of(label, self._plan.labels), self._label_stamp(label.due), counted=False)
+            self.labels += 1
+            self.label = label.place
+        return self.labels - before
+
+    def _label_stamp(self, due: int) -> int:
+        """A label's timestamp, ms since 1970: when it was due, on the same clock as its row's."""
+        if self._plan.original:
+            return max(due, 1)
+        if self._plan.speed.by_event:
+            return self._start + round(max(self.schedule.seconds(due), 0.0) * 1000)
+        return self._clock.milliseconds()
+
+    def moment(self, ready: Ready, first: int, seconds: float) -> float:
+        """The data's time, ms, when the rows from `first` on are left: never later than the next row, so that labels
+        come in their order. seconds: since the start."""
+        moments = ready.moments
+        if (now := self.schedule.moment(seconds)) is None:
+            return float(moments[first - 1]) if first else -math.inf
+        return min(now, float(moments[min(first, len(moments) - 1)]))
+
+    def next_label(self) -> float | None:
+        """When the next label is due, s since the start; None where there is none, or no pace."""
+        due = self._pending.next_due() if self._pending is not None and self._later else None
+        return self.schedule.seconds(due) if due is not None and self._plan.speed.by_event else None
+
+    def labels_left(self) -> bool:
+        """Whether labels are still to come."""
+        return self._later and bool(self._pending)
+
+
+def rows_of(batch: Batch, format_: str, topic: str) -> list[Record]:
+    """The records of a batch's rows; headers that came with them are kept, under the row's own id."""
+    assert batch.values is not None
+    keys = [None] * len(batch) if batch.keys is None else batch.keys.tolist()
+    values, row_ids = batch.values.tolist(), batch.row_ids.tolist()
+    if batch.headers is None:
+        written = (FORMAT_HEADER, format_.encode())
+        headers = [[written, (ROW_ID_HEADER, row_id)] for row_id in row_ids]
+    else:
+        headers = list(map(_renamed, batch.headers.tolist(), row_ids))
+    return list(map(Record, repeat(topic), keys, values, headers))
+
+
+def _renamed(headers: Headers, row_id: bytes) -> Headers:
+    return [(name, row_id if name == ROW_ID_HEADER else value) for name, value in headers]

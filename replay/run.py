@@ -1,0 +1,131 @@
+"""One replay: its sender, its stages, what watches it, put together."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
+
+from detector.kafka import Progress, Publisher, TransactionalPublisher, check_topics, connect, topic_limit
+from detector.kafka.client import Properties
+from replay import metrics, resume
+from replay.batch import Stage
+from replay.history import History
+from replay.labels import Pending, Truth
+from replay.leash import Leash
+from replay.metrics import Figures
+from replay.pipeline import played, sendable
+from replay.plan import Plan, Sender, Stop
+from replay.progress import Watch, watching
+from replay.publish import Replay
+from replay.resume import Ledger
+from replay.settings import NONE, ORIGINAL, Settings
+from replay.summary import Summary
+
+BATCH_BYTES = 1_000_000
+
+
+def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Summary:
+    """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows."""
+    stop, held_up = Stop(), _HeldUp()
+    sender, ledger = _sender(history, chosen, held_up)
+    with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr) as watch:
+        leash = Leash(chosen.max_lead, chosen.group, group, sender, chosen.topic) if group else None
+        done = ledger.start.rows if ledger else 0
+        pending = _pending(chosen, ledger)
+        batches = played(history, chosen, broken, done, lambda batch: replay.outbox.remember(batch))
+        rows = sendable(batches, history, chosen)
+        replay = Replay(rows, _plan(history, chosen), sender, watch, stop, leash, None, pending, ledger)
+        held_up.asked = replay.held_up
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop.request)
+        with _served(chosen, replay.figures, watch):
+            return replay.run()
+
+
+def _plan(history: History, chosen: Settings) -> Plan:
+    return Plan(
+        chosen.topic,
+        _labels_topic(history, chosen),
+        chosen.pace,
+        chosen.timestamps == ORIGINAL,
+        chosen.format,
+        chosen.start_ms,
+        chosen.timeout,
+    )
+
+
+def _labels_topic(history: History, chosen: Settings) -> str | None:
+    labelled = history.columns is not None and history.columns.label is not None
+    return chosen.labels_topic if labelled and chosen.labels_topic != NONE else None
+
+
+def _pending(chosen: Settings, ledger: Ledger | None) -> Pending | None:
+    """For labels that do not simply follow their rows."""
+    if not chosen.label_delay and chosen.label_share >= 1:
+        return None
+    truth = Truth(chosen.delay, chosen.label_share, chosen.seed)
+    return Pending(truth, ledger.start.label if ledger else None)
+
+
+def _total(history: History, chosen: Settings, ledger: Ledger | None) -> int | None:
+    """Rows to send, where that is known."""
+    if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0:
+        return chosen.limit or None
+    rows = max(history.rows * chosen.loop - chosen.skip, 0)
+    return max((min(rows, chosen.limit) if chosen.limit else rows) - (ledger.start.rows if ledger else 0), 0)
+
+
+class _HeldUp:
+    """Asks a replay that is made after its sender whether to wait for the broker any longer."""
+
+    def __init__(self) -> None:
+        self.asked: Callable[[], bool] = lambda: False
+
+    def __call__(self) -> bool:
+        return self.asked()
+
+
+def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> tuple[Sender, Ledger | None]:
+    """Who sends, and with a name who writes how far it came: then what an earlier process left open ends here."""
+    admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
+    topics = [topic for topic in (chosen.topic, _labels_topic(history, chosen)) if topic]
+    check_topics(admin, topics)
+    # A broker that does not tell of one topic is not waited for again.
+    limits = takewhile(lambda limit: limit is not None, (topic_limit(admin, topic) for topic in topics))
+    size = min([BATCH_BYTES, *(limit for limit in limits if limit)])
+    properties: Properties = {"batch.size": size, "partitioner": chosen.partitioner, **chosen.kafka}
+    places = bool(chosen.group)  # the leash asks where records landed
+    if not chosen.resume:
+        return Publisher(chosen.bootstrap_servers, properties, places=places), None
+    resume.prepare(chosen)
+    sender = TransactionalPublisher(
+        chosen.bootstrap_servers, properties, f"replay-{chosen.resume}", held_up, places=places
+    )
+    of = resume.decides(history, history.columns, chosen)
+    start = resume.begun(chosen, history, of, resume.read_back(chosen))
+    return sender, Ledger(chosen.resume, chosen.resume_topic, start, sender)
+
+
+@contextmanager
+def _group(chosen: Settings) -> Iterator[Progress | None]:
+    group = Progress(chosen.bootstrap_servers, chosen.kafka, chosen.group) if chosen.group else None
+    try:
+        yield group
+    finally:
+        if group:
+            group.close()
+
+
+@contextmanager
+def _served(chosen: Settings, figures: Callable[[], Figures], watch: Watch) -> Iterator[None]:
+    endpoint = None if chosen.port is None else metrics.serve(chosen.metrics_host, chosen.port, figures)
+    try:
+        if endpoint:
+            watch.say(f"replay: metrics={endpoint.address}/metrics")
+        yield
+    finally:
+        if endpoint:
+            endpoint.close()
