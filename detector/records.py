@@ -1,15 +1,21 @@
-"""Alerts and rejects as records to publish."""
+"""Alerts, rejects and scores as records to publish."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
 
-from detector import drift, takeover
+import numpy as np
+
+from detector import drift, scores, takeover
 from detector.alerts import Alert, Headers, ModelName, encode
+from detector.artifact import Artifact
+from detector.detection import Segment, Verdicts
 from detector.drift import Change
+from detector.errors import UsageError
 from detector.kafka import Record
-from detector.rows import Message, Reject
+from detector.rows import Message, Reject, Rows, row_ids
+from detector.scores import Scored
 from detector.takeover import Takeover
 
 OVERHEAD_BYTES = 1024
@@ -79,6 +85,54 @@ def drift_record(change: Change, topic: str, input_topic: str, model: ModelName)
 def reject_records(rejects: Iterable[Reject], topic: str, limit: int | None) -> list[Record]:
     """The dead letters of a batch."""
     return [dead_letter(reject, topic, limit) for reject in rejects]
+
+
+class ScoreRecords:
+    """What `--scores-topic` publishes: for each partition of a batch a record, more where one would be too long.
+
+    amount: the feature whose value travels beside each score; none for "". A model without it sends none.
+    """
+
+    def __init__(self, topic: str, amount: str, served: Artifact) -> None:
+        """UsageError where the first model served has no such feature."""
+        self._topic, self._amount = topic, amount
+        if topic != "none" and amount and amount not in served.schema.features:
+            raise UsageError(f"setting scores_amount has value {amount!r}, which is no feature of the model")
+
+    def of(self, rows: Rows, verdicts: Verdicts, served: Artifact) -> list[Record]:
+        """Those of a batch, each under the place of its partition, so that they keep their order."""
+        if self._topic == "none":
+            return []
+        by_partition: dict[int, list[Segment]] = {}
+        for segment in verdicts.segments:
+            by_partition.setdefault(segment.partition, []).append(segment)
+        ids = row_ids(rows.messages)
+        return [
+            Record(self._topic, f"{scored.topic}/{scored.partition}".encode(), value, [])
+            for segments in by_partition.values()
+            for scored in [self._scored(rows, verdicts, segments, ids, served)]
+            for value in scores.encoded(scored)
+        ]
+
+    def _scored(
+        self, rows: Rows, verdicts: Verdicts, segments: list[Segment], ids: list[str | None], served: Artifact
+    ) -> Scored:
+        """The rows of one partition, of which these are the segments."""
+        at = np.concatenate([segment.rows for segment in segments])
+        features = served.schema.features
+        amount = self._amount if self._amount in features else None
+        return Scored(
+            topic=rows.messages[int(at[0])].topic(),
+            partition=segments[0].partition,
+            model=served.name,
+            offsets=rows.offset[at],
+            times=rows.times(at),
+            scores=verdicts.scores[at],
+            thresholds=np.concatenate([np.full(len(one.rows), one.threshold.value) for one in segments]),
+            ids=[ids[place] for place in at.tolist()],
+            amount=amount,
+            amounts=None if amount is None else rows.matrix[at, features.index(amount)],
+        )
 
 
 def _bytes(content: bytes | str | None) -> bytes | None:

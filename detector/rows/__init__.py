@@ -14,6 +14,7 @@ from detector.rows.messages import (
     Parts,
     header,
     parted,
+    row_ids,
     text,
 )
 from detector.rows.packed import encode_packed
@@ -41,6 +42,7 @@ __all__ = [
     "encode_packed",
     "header",
     "parted",
+    "row_ids",
     "text",
     "to_float32",
 ]

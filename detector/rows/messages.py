@@ -137,6 +137,18 @@ def text(key: Any) -> str | None:
     return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
 
 
+def row_ids(messages: Sequence[Message]) -> list[str | None]:
+    """The sender's number for each row, None where it gave none."""
+    found: list[str | None] = []
+    for headers in headers_of(messages):
+        row_id: bytes | str | None = None
+        for name, content in headers or ():
+            if name == ROW_ID_HEADER:
+                row_id = content
+        found.append(row_id.decode("utf-8", "replace") if isinstance(row_id, bytes) else row_id)
+    return found
+
+
 def long_row_id(headers: Any) -> bool:
     """Whether a row-id is too long to be repeated in an alert."""
     return any(name == ROW_ID_HEADER and len(value or b"") > MAX_NAME_BYTES for name, value in headers or ())
