@@ -155,7 +155,7 @@ def _runs(thresholds: NDArray[np.float64]) -> tuple[list[int], list[float]]:
     """Where each run of equal thresholds (n,) starts, and its threshold."""
     if not len(thresholds):
         return [], []
-    starts = np.append(0, np.flatnonzero(np.diff(thresholds)) + 1)
+    starts = np.append(0, np.flatnonzero(thresholds[1:] != thresholds[:-1]) + 1)
     return starts.tolist(), thresholds[starts].tolist()
 
 

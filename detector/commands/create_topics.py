@@ -7,8 +7,8 @@ from detector.kafka import connect, created
 
 ABOUT = "make the topics that do not exist yet"
 DETAIL = """\
-Makes the topics that do not exist yet, with the broker's defaults for all but the partitions; that of `feedback`'s state
-is compacted."""
+Makes the topics that do not exist yet, with the broker's defaults for all but the partitions; the one that keeps the
+state of `feedback` is compacted."""
 SETTINGS = settings.TopicSettings
 
 
