@@ -183,7 +183,7 @@ class Family(NamedTuple):
     name: str
     meaning: str
     labels: Sequence[str]
-    samples: Mapping[tuple[str, ...], float]
+    samples: Iterable[tuple[tuple[str, ...], float]]
 
 
 class Families(Collector):
@@ -198,7 +198,7 @@ class Families(Collector):
         """A metric for each."""
         for kind, name, meaning, labels, samples in self._families():
             metric = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, meaning, labels=labels)
-            for values, figure in samples.items():
+            for values, figure in samples:
                 metric.add_metric(values, figure)
             yield metric
 

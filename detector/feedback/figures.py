@@ -78,23 +78,23 @@ class Shown:
             ("refused", "Messages that are no label or no record of scores.", "reason", REFUSALS, counts.refused),
         ]
         for name, meaning, label, known, found in alone:
-            yield Family("counter", f"detector_feedback_{name}", meaning, [label], {(k,): found[k] for k in known})
+            yield Family("counter", f"detector_feedback_{name}", meaning, [label], [((k,), found[k]) for k in known])
         expired = {pair: float(counts.expired[pair]) for pair in EXPIRED}
         meaning = "Rows and labels that waited in vain, for too long (late) or for too many others (crowded)."
-        yield Family("counter", "detector_feedback_expired", meaning, ["side", "reason"], expired)
-        waiting = {(side,): float(count) for side, count in self.waiting.items()}
+        yield Family("counter", "detector_feedback_expired", meaning, ["side", "reason"], expired.items())
+        waiting = [((side,), float(count)) for side, count in self.waiting.items()]
         yield Family(
             "gauge", "detector_feedback_pending", "Rows and labels that wait for the other.", ["side"], waiting
         )
-        lag = {(topic,): float(count) for topic, count in self.lag.items()}
+        lag = [((topic,), float(count)) for topic, count in self.lag.items()]
         yield Family("gauge", "detector_feedback_lag", "Records not yet read.", ["topic"], lag)
 
 
 def _of_models(models: Sequence[Told]) -> Iterator[Family]:
     def gauge(name: str, meaning: str, value: Callable[[Told], float]) -> Family:
-        return Family("gauge", f"detector_{name}", meaning, MODEL, {_labels(one): value(one) for one in models})
+        return Family("gauge", f"detector_{name}", meaning, MODEL, [(_labels(one), value(one)) for one in models])
 
-    rows = {(*_labels(one), *cell): float(count) for one in models for cell, count in one.totals.items()}
+    rows = [((*_labels(one), *cell), float(count)) for one in models for cell, count in one.totals.items()]
     meaning = "Rows whose truth is known, by the label they had first and the detector's verdict."
     yield Family("counter", "detector_labelled_rows", meaning, [*MODEL, "label", "verdict"], rows)
     for name, what in FIGURES.items():
@@ -102,7 +102,7 @@ def _of_models(models: Sequence[Told]) -> Iterator[Family]:
     yield gauge("window_rows", "Labelled rows that a model's figures are of.", lambda one: one.window.rows)
     for name, what in (("caught", "that alerted"), ("missed", "that did not alert")):
         meaning = f"Money of anomalous rows {what}."
-        sums = {_labels(one): float(getattr(one, name)) for one in models}
+        sums = [(_labels(one), float(getattr(one, name))) for one in models]
         yield Family("counter", f"detector_amount_{name}", meaning, MODEL, sums)
 
 

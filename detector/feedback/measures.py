@@ -51,15 +51,16 @@ def measured(rows: NDArray[Any]) -> Measures:
     alert, anomalous = rows["alert"], rows["anomalous"]
     right, wrong = alert & anomalous, alert & ~anomalous
     lost = ~alert & anomalous
-    counts = [int(part.sum()) for part in (right, wrong, lost, ~alert & ~anomalous)]
     caught, false, missed = (math.fsum(rows["amount"][part].tolist()) for part in (right, wrong, lost))
     auroc, average_precision = areas(rows["score"], anomalous)
-    true_positives, false_positives, *_ = counts
-    bad = int(anomalous.sum())
+    true_positives, false_positives, bad = int(right.sum()), int(wrong.sum()), int(anomalous.sum())
     return Measures(
-        len(rows),
-        bad,
-        *counts,
+        rows=len(rows),
+        anomalous=bad,
+        true_positives=true_positives,
+        false_positives=false_positives,
+        false_negatives=int(lost.sum()),
+        true_negatives=int((~alert & ~anomalous).sum()),
         auroc=_known(auroc),
         average_precision=_known(average_precision),
         precision=_known(precision(false_positives, true_positives)),
