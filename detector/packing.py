@@ -17,6 +17,8 @@ NAMELESS = 0xFFFF
 MOST_DIGITS = 18
 """Of a name that is packed as a number: all of so many digits are below 2 ** 63."""
 
+_POWERS = 10 ** np.arange(MOST_DIGITS, dtype=np.int64)
+
 
 class Numbers(msgspec.Struct, frozen=True, array_like=True):
     """Whole numbers: each is `base` and an unsigned little-endian difference of `width` bytes."""
@@ -94,12 +96,13 @@ def unpack_names(packed: Names, count: int) -> list[str | None]:
 
 def _decimal(names: Sequence[str]) -> NDArray[np.int64] | None:
     """The numbers (n,) that names spell, None where a name is not just as a number is written."""
-    joined = "".join(names)
-    sizes = list(map(len, names))
-    if not (joined.isascii() and joined.isdigit() and min(sizes) and max(sizes) <= MOST_DIGITS):
+    joined, sizes = "".join(names), np.fromiter(map(len, names), np.int64, len(names))
+    if not (joined.isascii() and joined.isdigit() and sizes.min() > 0 and sizes.max() <= MOST_DIGITS):
         return None
-    texts = np.array(names, f"S{MOST_DIGITS}")
-    digits = texts.view(np.uint8).reshape(len(names), MOST_DIGITS)
-    if ((digits[:, 0] == ord("0")) & (digits[:, 1] != 0)).any():
+    digits = np.frombuffer(joined.encode(), np.uint8).astype(np.int64) - ord("0")
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    if ((digits[starts] == 0) & (sizes > 1)).any():
         return None
-    return texts.astype(np.int64)
+    powers = _POWERS[np.repeat(ends, sizes) - 1 - np.arange(len(digits))]
+    return np.asarray(np.add.reduceat(digits * powers, starts), np.int64)

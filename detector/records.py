@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector import drift, scores, takeover
 from detector.alerts import Alert, Headers, ModelName, encode
@@ -106,18 +107,24 @@ class ScoreRecords:
         by_partition: dict[int, list[Segment]] = {}
         for segment in verdicts.segments:
             by_partition.setdefault(segment.partition, []).append(segment)
-        ids = row_ids(rows.messages)
+        ids, times = row_ids(rows.messages), rows.times()
+        found = [self._scored(rows, verdicts, one, ids, times, served) for one in by_partition.values()]
         return [
-            Record(self._topic, f"{scored.topic}/{scored.partition}".encode(), value, [])
-            for segments in by_partition.values()
-            for scored in [self._scored(rows, verdicts, segments, ids, served)]
-            for value in scores.encoded(scored)
+            Record(self._topic, f"{one.topic}/{one.partition}".encode(), value, [])
+            for one in found
+            for value in scores.encoded(one)
         ]
 
     def _scored(
-        self, rows: Rows, verdicts: Verdicts, segments: list[Segment], ids: list[str | None], served: Artifact
+        self,
+        rows: Rows,
+        verdicts: Verdicts,
+        segments: list[Segment],
+        ids: list[str | None],
+        times: NDArray[np.int64],
+        served: Artifact,
     ) -> Scored:
-        """The rows of one partition, of which these are the segments."""
+        """The rows of one partition, of which these are the segments. ids, times: (n,), of the batch."""
         at = np.concatenate([segment.rows for segment in segments])
         features = served.schema.features
         amount = self._amount if self._amount in features else None
@@ -126,10 +133,10 @@ class ScoreRecords:
             partition=segments[0].partition,
             model=served.name,
             offsets=rows.offset[at],
-            times=rows.times(at),
+            times=times[at],
             scores=verdicts.scores[at],
             thresholds=np.concatenate([np.full(len(one.rows), one.threshold.value) for one in segments]),
-            ids=[ids[place] for place in at.tolist()],
+            ids=list(map(ids.__getitem__, at.tolist())),
             amount=amount,
             amounts=None if amount is None else rows.matrix[at, features.index(amount)],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,10 @@ SAID = ("first", "repeated", "revised", "unsure")
 
 SCORED = ("new", "repeated")
 """Whether a scored row was new, or one of that id was known already."""
+
+
+Fresh = dict[str, tuple[int, bool, bool]]
+"""New labels by row id, as WAITING_LABEL: time, what was said first and last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +167,13 @@ class Join:
         labels = self.labels.take(names)
         self._joined(names, rows, labels["first"], labels["last"])
 
-    def labelled(self, labels: Iterable[Label]) -> None:
+    def labelled(self, labels: Sequence[Label]) -> None:
         """Takes labels; those whose rows wait are joined."""
-        fresh: dict[str, tuple[int, bool, bool]] = {}
-        for label in labels:
-            self._say(label, fresh)
+        fresh = self._all_fresh(labels)
+        if fresh is None:
+            fresh = {}
+            for label in labels:
+                self._say(label, fresh)
         met = [name for name in fresh if name in self.rows]
         said = np.array([fresh[name] for name in met], WAITING_LABEL)
         if met:
@@ -177,17 +183,28 @@ class Join:
         self.labels.add(list(fresh), np.array(list(fresh.values()), WAITING_LABEL))
         self._bound()
 
-    def _say(self, label: Label, fresh: dict[str, tuple[int, bool, bool]]) -> None:
+    def _all_fresh(self, labels: Sequence[Label]) -> Fresh | None:
+        """All labels where each is the first of its row, as they mostly are; None where one may not be."""
+        fresh = {name: (time, bool(bad), bool(bad)) for name, bad, time in labels if bad is not None}
+        if len(fresh) < len(labels) or not all(shelf.disjoint(fresh) for shelf in self._labelled_shelves()):
+            return None
+        self.counts.said["first"] += len(fresh)
+        return fresh
+
+    def _labelled_shelves(self) -> list[Shelf]:
+        """Where the labels are that are known."""
+        return [self.labels, *(model.window for model in self.models.values())]
+
+    def _say(self, label: Label, fresh: Fresh) -> None:
         """One label more: a new one goes to `fresh`, one of a row that is labelled already changes its label."""
         if label.anomalous is None:
             self.counts.said["unsure"] += 1
             return
         name, anomalous = label.name, label.anomalous
-        windows = (model.window for model in self.models.values())
         if name in fresh:
             time, first, before = fresh[name]
             fresh[name] = (time, first, anomalous)
-        elif (shelf := next((one for one in (self.labels, *windows) if name in one), None)) is not None:
+        elif (shelf := next((one for one in self._labelled_shelves() if name in one), None)) is not None:
             column = "last" if shelf is self.labels else "anomalous"
             before = bool(shelf.get(name)[column])
             if before != anomalous:

@@ -138,7 +138,7 @@ class Feedback:
             wait = IDLE_SECONDS if side.follower.at_end else FETCHING_SECONDS
             messages = side.follower.poll(side.most, wait)
             if messages:
-                side.time = max(side.time, side.take(messages) or -1)
+                side.time = side.take(messages) or -1
         self.join.expire()
         self._turned = time.monotonic()
         if self._turned - self._committed >= self.settings.commit_seconds:

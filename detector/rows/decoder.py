@@ -71,11 +71,13 @@ class Rows:
         """The places of each partition's rows."""
         return self.batch.parts
 
-    def times(self, places: Sequence[int] | NDArray[np.intp]) -> NDArray[np.int64]:
-        """Event times (k,) of the rows at these places, ms since 1970 UTC."""
-        asked = [self.messages[i] for i in np.asarray(places, np.intp).tolist()]
+    def times(self, places: Sequence[int] | NDArray[np.intp] | None = None) -> NDArray[np.int64]:
+        """Event times (k,) of the rows at these places, of all where none are named, ms since 1970 UTC."""
+        asked = self.messages
+        if places is not None:
+            asked = [self.messages[i] for i in np.asarray(places, np.intp).tolist()]
         found = [message.timestamp()[1] if self.clock is None else self.clock.of(message) for message in asked]
-        return np.array(found, np.int64)
+        return np.fromiter(found, np.int64, len(found))
 
 
 class Decoder:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,8 +116,7 @@ def headers_of(messages: Sequence[Message]) -> list[Any]:
     return found
 
 
-def _headers(message: Message) -> Any:
-    return message.headers()
+_headers = methodcaller("headers")  # called from C, it takes half the time of a function
 
 
 def header(message: Message, name: str) -> str | None:
@@ -139,14 +140,14 @@ def text(key: Any) -> str | None:
 
 def row_ids(messages: Sequence[Message]) -> list[str | None]:
     """The sender's number for each row, None where it gave none."""
-    found: list[str | None] = []
-    for headers in headers_of(messages):
-        row_id: bytes | str | None = None
-        for name, content in headers or ():
-            if name == ROW_ID_HEADER:
-                row_id = content
-        found.append(row_id.decode("utf-8", "replace") if isinstance(row_id, bytes) else row_id)
-    return found
+    found = headers_of(messages)
+    if not any(found):
+        return [None] * len(found)
+    with suppress(TypeError, IndexError, AttributeError, UnicodeDecodeError):  # as a rule it is the last header of each
+        ends = [headers[-1] for headers in found]
+        if all(name == ROW_ID_HEADER for name, _ in ends):
+            return [content.decode() for _, content in ends]
+    return [last(headers, ROW_ID_HEADER) for headers in found]
 
 
 def long_row_id(headers: Any) -> bool:
