@@ -121,10 +121,8 @@ class Join:
         self.counts.scored["repeated"] += len(names) - len(places)
         if len(places) < len(names):
             names, rows = [names[place] for place in places], rows[places]
-        met = np.fromiter((name in self.labels for name in names), np.bool_, len(names))
-        if met.any():
-            self._meet([name for name, one in zip(names, met.tolist(), strict=True) if one], rows[met])
-            names, rows = [name for name, one in zip(names, met.tolist(), strict=True) if not one], rows[~met]
+        if not self.labels.disjoint(names):
+            names, rows = self._meet(names, rows)
         self.rows.add(names, rows)
         self._bound()
 
@@ -162,10 +160,13 @@ class Join:
                 found.setdefault(name, place)
         return list(found.values())
 
-    def _meet(self, names: list[str], rows: NDArray[Any]) -> None:
-        """Rows (n,) whose labels wait."""
-        labels = self.labels.take(names)
-        self._joined(names, rows, labels["first"], labels["last"])
+    def _meet(self, names: list[str], rows: NDArray[Any]) -> tuple[list[str], NDArray[Any]]:
+        """Joins the rows (n,) whose labels wait; the others."""
+        meet = np.fromiter((name in self.labels for name in names), np.bool_, len(names))
+        met = [names[place] for place in np.flatnonzero(meet).tolist()]
+        labels = self.labels.take(met)
+        self._joined(met, rows[meet], labels["first"], labels["last"])
+        return [names[place] for place in np.flatnonzero(~meet).tolist()], rows[~meet]
 
     def labelled(self, labels: Sequence[Label]) -> None:
         """Takes labels; those whose rows wait are joined."""
