@@ -15,7 +15,7 @@ from detector.detection import Segment, Verdicts
 from detector.drift import Change
 from detector.errors import UsageError
 from detector.kafka import Record
-from detector.rows import Message, Reject, Rows, row_ids
+from detector.rows import Message, Reject, Rows
 from detector.scores import Scored
 from detector.takeover import Takeover
 
@@ -107,7 +107,7 @@ class ScoreRecords:
         by_partition: dict[int, list[Segment]] = {}
         for segment in verdicts.segments:
             by_partition.setdefault(segment.partition, []).append(segment)
-        ids, times = row_ids(rows.messages), rows.times()
+        ids, times = rows.ids(), rows.times()
         found = [self._scored(rows, verdicts, one, ids, times, served) for one in by_partition.values()]
         return [
             Record(self._topic, f"{one.topic}/{one.partition}".encode(), value, [])

@@ -89,8 +89,9 @@ class Feedback:
         ]
         for follower in followed:
             follower.begin((restored.positions if restored else {}).get(follower.topic, {}))
-        self.scores = Side(followed[0], MOST_SCORES, self._take_scores)
-        self.labels = Side(followed[1], MOST_LABELS, self._take_labels)
+        # What is read at once waits at once: where little may wait, little is read.
+        self.scores = Side(followed[0], max(min(s.max_pending // MOST_LABELS, MOST_SCORES), 1), self._take_scores)
+        self.labels = Side(followed[1], min(s.max_pending, MOST_LABELS), self._take_labels)
         self._kept = restored.positions if restored else {}
         self.shown = Shown.of(self.join, {})
         self._begun = True

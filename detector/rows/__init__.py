@@ -14,7 +14,6 @@ from detector.rows.messages import (
     Parts,
     header,
     parted,
-    row_ids,
     text,
 )
 from detector.rows.packed import encode_packed
@@ -42,7 +41,6 @@ __all__ = [
     "encode_packed",
     "header",
     "parted",
-    "row_ids",
     "text",
     "to_float32",
 ]

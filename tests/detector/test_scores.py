@@ -21,6 +21,7 @@ from detector.errors import UsageError
 from detector.packing import MOST_DIGITS, Names, Numbers, pack_names, pack_numbers, unpack_names, unpack_numbers
 from detector.records import ScoreRecords
 from detector.rows import Decoder
+from detector.rows.messages import last, row_ids
 from detector.schema import Schema
 from detector.scores import MOST_BYTES, VERSION, Scored, decode, encode, encoded
 from detector.statistics import RunningMedianMad
@@ -215,6 +216,17 @@ def a_log(rows: int) -> list[FakeMessage]:
         json_message({"a": number / rows, "Amount": number}, number % 3, number // 3, when=number, marks=marks[number])
         for number in range(rows)
     ]
+
+
+one_header = st.tuples(
+    st.sampled_from(["row-id", "format"]), st.sampled_from([None, b"", b"7", b"r1", b"a\nb", b"\xff"])
+)
+
+
+@given(st.lists(st.none() | st.lists(one_header, max_size=3), max_size=8))
+def test_row_ids_of_a_batch(headers: list[list[tuple[str, bytes | None]] | None]) -> None:
+    """The ids of a batch are those that each message's headers give alone: the last one of that name, as text."""
+    assert row_ids(headers) == [last(found, "row-id") for found in headers]
 
 
 def test_records_of_a_batch() -> None:

@@ -19,7 +19,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from detector import scores
+from detector.__main__ import parser
+from detector.feedback.figures import as_dict
+from detector.feedback.loop import Feedback
 from detector.kafka.produce import STEPS
+from detector.settings import FeedbackSettings, load
 from tests.broker import Broker, create_topic
 from tests.conftest import real
 from tests.integration.conftest import Cards
@@ -33,6 +37,7 @@ from tests.integration.line import (
     send,
     until_end,
 )
+from tests.integration.test_abort import Flaky
 from tests.integration.test_detector import kill_at_random, messages, oracle
 from tests.integration.test_refusals import refused
 
@@ -175,6 +180,18 @@ def test_killed_at_every_step(worked: Truth) -> None:
     assert calm["waiting"] == {"row": 0, "label": 1}
     assert calm["refused"]["not_json"] == 1
     assert killed == calm
+
+
+def test_aborted_commits(worked: Truth) -> None:
+    """A transaction that aborts is tried again with all that it had: every count is that of a calm run."""
+    flags = vars(parser().parse_args(["feedback", *worked.flags("flaky"), "--until-end", "--commit-seconds", "0"]))
+    loop = Feedback(load(FeedbackSettings, flags, "DETECTOR_"))
+    loop.output = flaky = Flaky(loop.output)  # type: ignore[assignment]
+    loop.run()
+    assert flaky.aborts > 3
+    calm = worked.figures("calm")
+    assert as_dict(loop.shown) == calm
+    assert worked.figures("flaky") == calm
 
 
 @pytest.mark.long
