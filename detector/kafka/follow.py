@@ -23,8 +23,10 @@ FILLING_SECONDS = 0.005
 class Follower:
     """One topic, all of its partitions, read_committed, without a group's sharing: nobody else takes part.
 
+    Partitions that are added while it reads are found at the next start.
+
     group: the name under which its offsets are committed, for tools that tell how far a reader is; they are never read
-    back. at_end: whether every partition has been read to its end, as far as the client knows.
+    back.
     """
 
     def __init__(self, admin: AdminClient, bootstrap_servers: str, given: Properties, topic: str, group: str) -> None:
@@ -37,6 +39,7 @@ class Follower:
 
     @property
     def at_end(self) -> bool:
+        """Whether every partition has been read to its end, as far as the client knows."""
         return not self._open
 
     def begin(self, positions: Positions) -> None:
