@@ -9,10 +9,16 @@ from typing import Any
 
 from detector import settings
 from detector.command import ended, told
-from detector.commands import audit, create_topics, dead_letters, run
+from detector.commands import audit, create_topics, dead_letters, feedback, run
 
 PREFIX = "DETECTOR_"
-COMMANDS: dict[str, Any] = {"run": run, "create-topics": create_topics, "audit": audit, "dead-letters": dead_letters}
+COMMANDS: dict[str, Any] = {
+    "run": run,
+    "create-topics": create_topics,
+    "audit": audit,
+    "dead-letters": dead_letters,
+    "feedback": feedback,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

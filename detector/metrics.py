@@ -6,6 +6,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter, time
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +174,38 @@ def _gauge(name: str, meaning: str, values: Mapping[int, float]) -> GaugeMetricF
     for partition, value in sorted(values.items()):
         gauge.add_metric([str(partition)], value)
     return gauge
+
+
+class Family(NamedTuple):
+    """A metric as values. kind: counter or gauge. samples: by the values of its labels."""
+
+    kind: str
+    name: str
+    meaning: str
+    labels: Sequence[str]
+    samples: Iterable[tuple[tuple[str, ...], float]]
+
+
+class Families(Collector):
+    """Metrics whose values are made elsewhere and asked for when they are shown."""
+
+    def __init__(self, families: Callable[[], Iterable[Family]]) -> None:
+        self._families = families
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """A metric for each."""
+        for kind, name, meaning, labels, samples in self._families():
+            metric = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, meaning, labels=labels)
+            for values, figure in samples:
+                metric.add_metric(values, figure)
+            yield metric
+
+    def render(self, accept: str) -> tuple[int, bytes, str]:
+        """200, the exposition in the format that the scraper accepts, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return 200, encode(self.registry), content_type
 
 
 class Metrics:

@@ -1,15 +1,22 @@
-"""Alerts and rejects as records to publish."""
+"""Alerts, rejects and scores as records to publish."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
 
-from detector import drift, takeover
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import drift, scores, takeover
 from detector.alerts import Alert, Headers, ModelName, encode
+from detector.artifact import Artifact
+from detector.detection import Segment, Verdicts
 from detector.drift import Change
+from detector.errors import UsageError
 from detector.kafka import Record
-from detector.rows import Message, Reject
+from detector.rows import Message, Reject, Rows
+from detector.scores import Scored
 from detector.takeover import Takeover
 
 OVERHEAD_BYTES = 1024
@@ -79,6 +86,60 @@ def drift_record(change: Change, topic: str, input_topic: str, model: ModelName)
 def reject_records(rejects: Iterable[Reject], topic: str, limit: int | None) -> list[Record]:
     """The dead letters of a batch."""
     return [dead_letter(reject, topic, limit) for reject in rejects]
+
+
+class ScoreRecords:
+    """What `--scores-topic` publishes: for each partition of a batch a record, more where one would be too long.
+
+    amount: the feature whose value travels beside each score; none for "". A model without it sends none.
+    """
+
+    def __init__(self, topic: str, amount: str, served: Artifact) -> None:
+        """UsageError where the first model served has no such feature."""
+        self._topic, self._amount = topic, amount
+        if topic != "none" and amount and amount not in served.schema.features:
+            raise UsageError(f"setting scores_amount has value {amount!r}, which is no feature of the model")
+
+    def of(self, rows: Rows, verdicts: Verdicts, served: Artifact) -> list[Record]:
+        """Those of a batch, each under the place of its partition, so that they keep their order."""
+        if self._topic == "none":
+            return []
+        by_partition: dict[int, list[Segment]] = {}
+        for segment in verdicts.segments:
+            by_partition.setdefault(segment.partition, []).append(segment)
+        ids, times = rows.ids(), rows.times()
+        found = [self._scored(rows, verdicts, one, ids, times, served) for one in by_partition.values()]
+        return [
+            Record(self._topic, f"{one.topic}/{one.partition}".encode(), value, [])
+            for one in found
+            for value in scores.encoded(one)
+        ]
+
+    def _scored(
+        self,
+        rows: Rows,
+        verdicts: Verdicts,
+        segments: list[Segment],
+        ids: list[str | None],
+        times: NDArray[np.int64],
+        served: Artifact,
+    ) -> Scored:
+        """The rows of one partition, of which these are the segments. ids, times: (n,), of the batch."""
+        at = np.concatenate([segment.rows for segment in segments])
+        features = served.schema.features
+        amount = self._amount if self._amount in features else None
+        return Scored(
+            topic=rows.messages[int(at[0])].topic(),
+            partition=segments[0].partition,
+            model=served.name,
+            offsets=rows.offset[at],
+            times=times[at],
+            scores=verdicts.scores[at],
+            thresholds=np.concatenate([np.full(len(one.rows), one.threshold.value) for one in segments]),
+            ids=list(map(ids.__getitem__, at.tolist())),
+            amount=amount,
+            amounts=None if amount is None else rows.matrix[at, features.index(amount)],
+        )
 
 
 def _bytes(content: bytes | str | None) -> bytes | None:

@@ -31,7 +31,7 @@ from detector.metrics import Metrics
 from detector.models import Models
 from detector.outcome import Outcome
 from detector.rebuild import Ranges, rebuild
-from detector.records import alert_records, drift_record, reject_records, takeover_record
+from detector.records import ScoreRecords, alert_records, drift_record, reject_records, takeover_record
 from detector.rows import Batch
 from detector.settings import Settings, wanted
 from detector.statistics import RunningMedianMad
@@ -61,6 +61,7 @@ class Service:
     def __init__(self, settings: Settings, at: Callable[[str], None] = lambda step: None) -> None:
         self.settings, self._at = settings, at
         self.models = Models(settings, lambda why: self.metrics.model_refused())
+        self.scores = ScoreRecords(settings.scores_topic, settings.scores_amount, self.models.serving.artifact)
         self.drift = self._new_drift()
         self.metrics = Metrics(*self._described())
         self.metrics.watch_shadow(lambda: self.models.shadow)
@@ -79,7 +80,7 @@ class Service:
     def _connect(self) -> None:
         s = self.settings
         admin = connect(s.bootstrap_servers, s.kafka, s.connect_seconds)
-        outputs = [s.alerts_topic, s.dead_letters_topic, *wanted(s.models_topic, s.drift_topic)]
+        outputs = [s.alerts_topic, s.dead_letters_topic, *wanted(s.models_topic, s.drift_topic, s.scores_topic)]
         check_topics(admin, [s.input_topic, *outputs])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
         self.commits = Commits(self._output(), self._committed)
@@ -166,6 +167,7 @@ class Service:
             alerts = build_alerts(rows, verdicts, serving.model, serving.artifact, _now())
             pending.records += alert_records(alerts, s.alerts_topic)
             pending.records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
+            pending.records += self.scores.of(rows, verdicts, serving.artifact)
             shadow = self.models.shadowed(rows, verdicts)
         pending.outcomes.append(Outcome.of(rows, verdicts, rejects, shadow))
         pending.messages += len(batch)

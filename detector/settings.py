@@ -113,6 +113,10 @@ class Settings(Scoring):
     shadow_model: Path | None = setting(
         None, "artifact that scores the same rows and publishes nothing: how far it agrees is told by metrics"
     )
+    scores_topic: str = setting(
+        "none", "topic for each row's score, alert or not, which `feedback` reads; none: nowhere"
+    )
+    scores_amount: str = setting("", "feature whose value, such as money, travels beside the score; default: none")
     drift_topic: str = setting("drift", "topic for changes of the drift state; none: nowhere")
     drift_rows: int = setting(1024, "sampled rows that drift is measured over", least=64)
     drift_every: int = setting(8, "one row in so many is sampled for it, by its offset", least=1)
@@ -143,6 +147,8 @@ class TopicSettings:
     labels_topic: str = setting("labels", "topic for labels; none: make none")
     models_topic: str = setting("models", "topic for which model serves from where on; none: make none")
     drift_topic: str = setting("drift", "topic for changes of the drift state; none: make none")
+    scores_topic: str = setting("scores", "topic for each row's score; none: make none")
+    feedback_topic: str = setting("feedback", "compacted topic for the state of `feedback`; none: make none")
     partitions: int = setting(4, "partitions of each topic: the most detectors that can share the input", least=1)
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 
@@ -153,7 +159,7 @@ class TopicSettings:
             self.input_topic,
             self.alerts_topic,
             dead,
-            *wanted(self.labels_topic, self.models_topic, self.drift_topic),
+            *wanted(self.labels_topic, self.models_topic, self.drift_topic, self.scores_topic, self.feedback_topic),
         ]
 
 
@@ -197,6 +203,45 @@ class DeadLetterSettings(InputSettings):
             raise UsageError("setting dry_run has value True, it goes with resend")
         if self.group_by_reason and self.resend:
             raise UsageError("setting group_by_reason has value True, it does not go with resend")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedbackSettings:
+    """What `python -m detector feedback` can be told."""
+
+    ALSO: ClassVar[type[Any]] = Settings
+
+    bootstrap_servers: str = required("brokers to begin with, host:port, comma-separated")
+    connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
+    kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
+    scores_topic: str = setting("scores", "topic of each row's score, as `run --scores-topic` writes it")
+    labels_topic: str = setting("labels", "topic of labels")
+    feedback_topic: str = setting(
+        "feedback", "compacted topic that keeps what is counted and what waits, over restarts"
+    )
+    feedback_group: str = setting(
+        "feedback", "name under which it is kept, and consumer group; a new process of it ends the one before"
+    )
+    feedback_window: int = setting(10_000, "last labelled rows of a model that its figures are of", least=1)
+    max_pending: int = setting(
+        500_000, "rows that may wait for a label, and labels for a row; beyond it the oldest go", least=1
+    )
+    max_wait_days: float = setting(30.0, "longest wait of either, in event time, days", least=0)
+    amount: str = setting("", "feature that is money; default: the one that travels with the scores; none: no money")
+    commit_seconds: float = setting(1.0, "how often what was counted is committed and shown, s", least=0)
+    until_end: bool = setting(False, "read what the topics held at the start, print the figures, exit 0")
+    json: Path | None = setting(None, "with until_end: file for the figures as JSON")
+    metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
+    metrics_port: int = setting(9109, "their port; 0: any free one", least=0, most=65_535)
+    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+
+    def __post_init__(self) -> None:
+        topics = (self.scores_topic, self.labels_topic, self.feedback_topic)
+        if len(set(topics)) < len(topics) or "none" in topics:
+            told = ", ".join(map(repr, topics))
+            raise UsageError(f"settings scores_topic, labels_topic and feedback_topic are {told}: three topics wanted")
+        if self.json and not self.until_end:
+            raise UsageError(f"setting json has value {str(self.json)!r}, it goes with until_end")
 
 
 def milliseconds(name: str, text: str) -> int:

@@ -79,7 +79,7 @@ class Ledger:
 def prepare(chosen: Settings) -> None:
     """Makes the topic of positions where it is not there: one partition, compacted."""
     admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
-    if created(admin, [chosen.resume_topic], 1, compacted=True):
+    if created(admin, [chosen.resume_topic], 1, compacted=[chosen.resume_topic]):
         _await_leader(chosen, admin)
 
 

@@ -14,9 +14,18 @@ from prometheus_client import CollectorRegistry
 from detector.alerts import ModelName
 from detector.drift import Drift, Reference
 from detector.errors import EXIT_CODES
-from detector.metrics import Metrics
+from detector.feedback.figures import Shown
+from detector.metrics import Families, Metrics
 from detector.rows import REASONS
-from detector.settings import AuditSettings, DeadLetterSettings, Settings, TopicSettings, default_text, flag
+from detector.settings import (
+    AuditSettings,
+    DeadLetterSettings,
+    FeedbackSettings,
+    Settings,
+    TopicSettings,
+    default_text,
+    flag,
+)
 from detector.threshold import METHODS
 from replay.lateness import Lateness
 from replay.metrics import Figures
@@ -49,8 +58,10 @@ def _main() -> dict[str, str]:
         "topic-settings": settings_table(TopicSettings),
         "audit-settings": settings_table(AuditSettings),
         "dead-letter-settings": settings_table(DeadLetterSettings),
+        "feedback-settings": settings_table(FeedbackSettings),
         "replay-settings": settings_table(ReplaySettings),
-        "metrics": metrics_table(Metrics(1.0, ModelName("", "", ""), Drift(_nothing(), ["feature"])).registry),
+        "metrics": metrics_table(_detector()),
+        "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),
         "exit-codes": table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),
     }
@@ -78,12 +89,13 @@ def settings_table(cls: type[Any]) -> str:
     return table(("flag", "default", "meaning"), rows)
 
 
-def _nothing() -> Reference:
-    return Reference.of([np.zeros(1, np.float32)] * 2)
+def _detector() -> CollectorRegistry:
+    nothing = Reference.of([np.zeros(1, np.float32)] * 2)
+    return Metrics(1.0, ModelName("", "", ""), Drift(nothing, ["feature"])).registry
 
 
-def metrics_table(registry: CollectorRegistry) -> str:
-    """Name, type and meaning of each metric, as Prometheus shows them."""
+def metrics_table(registry: Any) -> str:
+    """Name, type and meaning of each metric of a registry, as Prometheus shows them."""
     suffix = {"counter": "_total", "info": "_info"}
     found = sorted((m.name + suffix.get(m.type, ""), m.type, m.documentation) for m in registry.collect())
     return table(("metric", "type", "meaning"), ((f"`{name}`", kind, meaning) for name, kind, meaning in found))

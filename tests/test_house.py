@@ -15,7 +15,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("detector", "trainer", "replay", "deploy")
-PURE = ("schema", "rows", "calibration", "threshold", "statistics", "drift", "alerts", "takeover")
+PURE = (
+    *("schema", "rows", "calibration", "areas", "threshold", "statistics", "drift", "alerts", "takeover", "packing"),
+    *("scores", "feedback.labels", "feedback.measures", "feedback.shelf", "feedback.join"),
+)
 """Modules, and folders with all that is in them."""
 HEAVY = ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy")
 MAY = {"detector": set(), "trainer": {"detector"}, "replay": {"detector"}, "deploy": {"detector", "trainer", "replay"}}

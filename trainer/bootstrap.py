@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.calibration import precision
+from detector.areas import areas_of_levels, levels
 
 RESAMPLES = 1_000
 INTERVAL = (2.5, 97.5)
@@ -64,39 +64,14 @@ def draw_areas(
 ) -> tuple[Drawn, Drawn]:
     """AUROC and average precision of scores (n,) against the truth (n,), which must hold both kinds of rows.
 
-    Average precision is the sum of precision times the gain in recall over all thresholds, as scikit-learn has it.
     weights: how many rows of the history a normal and an anomalous one stand for.
     """
-    normal, bad = _levels(scores, anomalous)
-    parts = [_areas(normal[None], bad[None], weights)]
+    normal, bad = levels(scores, anomalous)
+    parts = [areas_of_levels(normal[None], bad[None], weights)]
     step = max(1, _BLOCK // len(normal))
     for at in range(0, RESAMPLES, step):
         size = min(step, RESAMPLES - at)
         drawn = [rng.multinomial(counts.sum(), counts / counts.sum(), size) for counts in (normal, bad)]
-        parts.append(_areas(drawn[0], drawn[1], weights))
+        parts.append(areas_of_levels(drawn[0], drawn[1], weights))
     aurocs, precisions = (np.concatenate(part) for part in zip(*parts, strict=True))
     return aurocs, precisions
-
-
-def _levels(scores: NDArray[np.float32], anomalous: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Normal and anomalous rows by score, ascending; scores between which no anomalous row lies count as one.
-
-    The areas stay the same, and a resample costs no more than the anomalous rows are many.
-    """
-    distinct, places = np.unique(scores, return_inverse=True)
-    normal = np.bincount(places[~anomalous], minlength=len(distinct))
-    bad = np.bincount(places[anomalous], minlength=len(distinct))
-    starts = np.flatnonzero((bad > 0) | np.append(True, bad[:-1] > 0))
-    return np.add.reduceat(normal, starts), np.add.reduceat(bad, starts)
-
-
-def _areas(
-    normal: NDArray[np.int64], anomalous: NDArray[np.int64], weights: tuple[float, float]
-) -> tuple[Drawn, Drawn]:
-    """Both areas, each (b,), of counts (b, levels)."""
-    normals, anomalies = normal.sum(1), anomalous.sum(1)
-    below = normal.cumsum(1) - normal / 2  # a tie counts half
-    false, true = (counts[:, ::-1].cumsum(1)[:, ::-1] for counts in (normal, anomalous))
-    auroc = (anomalous * below).sum(1) / (normals * anomalies)
-    right = precision(false * weights[0], true * weights[1])
-    return auroc, (anomalous * np.where(true > 0, right, 0.0)).sum(1) / anomalies

@@ -3,6 +3,7 @@
 from detector.kafka.client import check_topics, connect, created, removed, topic_limit
 from detector.kafka.consume import Checkpoint, Input, Progress, Reader
 from detector.kafka.embedded import EmbeddedBroker
+from detector.kafka.follow import Follower
 from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Record
 from detector.kafka.publish import Publisher, TransactionalPublisher
 
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpoint",
     "EmbeddedBroker",
     "ExactlyOnce",
+    "Follower",
     "Input",
     "Output",
     "Progress",

@@ -24,6 +24,7 @@ from detector.rows.messages import (
     headers_of,
     last,
     long_row_id,
+    row_ids,
 )
 from detector.rows.packed import PackedRows
 from detector.rows.paths import Layout
@@ -41,12 +42,14 @@ class Rows:
     """Decoded rows of one batch, in the order in which they were read.
 
     matrix: float32 (n, d). batch: their messages, for the few whose key and headers are wanted. clock: what finds
-    their event times; None where those are their messages' timestamps.
+    their event times; None where those are their messages' timestamps. headers: those of the messages, where they are
+    at hand: to ask for them again takes as long as to read them.
     """
 
     matrix: NDArray[np.float32]
     batch: Batch
     clock: EventTimes | None = None
+    headers: Sequence[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -71,11 +74,17 @@ class Rows:
         """The places of each partition's rows."""
         return self.batch.parts
 
-    def times(self, places: Sequence[int] | NDArray[np.intp]) -> NDArray[np.int64]:
-        """Event times (k,) of the rows at these places, ms since 1970 UTC."""
-        asked = [self.messages[i] for i in np.asarray(places, np.intp).tolist()]
+    def times(self, places: Sequence[int] | NDArray[np.intp] | None = None) -> NDArray[np.int64]:
+        """Event times (k,) of the rows at these places, of all where none are named, ms since 1970 UTC."""
+        asked = self.messages
+        if places is not None:
+            asked = [self.messages[i] for i in np.asarray(places, np.intp).tolist()]
         found = [message.timestamp()[1] if self.clock is None else self.clock.of(message) for message in asked]
-        return np.array(found, np.int64)
+        return np.fromiter(found, np.int64, len(found))
+
+    def ids(self) -> list[str | None]:
+        """The sender's number for each row, None where it gave none."""
+        return row_ids(headers_of(self.messages) if self.headers is None else self.headers)
 
 
 class Decoder:
@@ -137,7 +146,7 @@ class Decoder:
         refused: dict[int, Refusal] = {}
         well = self._well(matrix, np.arange(len(batch)), refused)
         if not refused:
-            return Rows(matrix, batch, self._clock), []
+            return Rows(matrix, batch, self._clock, headers), []
         return Rows(matrix[well], batch.take(np.flatnonzero(well)), self._clock), _rejects(refused, headers, batch)
 
     def _common(self, values: list[Any], headers: list[Any], messages: Sequence[Message]) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,8 +116,7 @@ def headers_of(messages: Sequence[Message]) -> list[Any]:
     return found
 
 
-def _headers(message: Message) -> Any:
-    return message.headers()
+_headers = methodcaller("headers")  # called from C, it takes half the time of a function
 
 
 def header(message: Message, name: str) -> str | None:
@@ -135,6 +136,19 @@ def last(headers: Any, name: str) -> str | None:
 def text(key: Any) -> str | None:
     """A message's key for people and JSON."""
     return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
+
+
+def row_ids(headers: Sequence[Any]) -> list[str | None]:
+    """The sender's numbers for messages of these headers, None where it gave none."""
+    if not any(headers):
+        return [None] * len(headers)
+    with suppress(TypeError, IndexError, UnicodeDecodeError):  # as a rule it is the last header of each
+        names, contents = zip(*[found[-1] for found in headers], strict=True)
+        if set(names) == {ROW_ID_HEADER}:
+            joined = b"\n".join(contents).decode()  # one by one it would take twice as long
+            if joined.count("\n") == len(headers) - 1:
+                return list(joined.split("\n"))
+    return [last(found, ROW_ID_HEADER) for found in headers]
 
 
 def long_row_id(headers: Any) -> bool:

@@ -249,7 +249,15 @@ def test_topics_of_the_line() -> None:
     chosen = load(TopicSettings, {"bootstrap_servers": "b:1"}, "DETECTOR_", {})
     run = detector_settings()
     others = [run.models_topic, run.drift_topic]
-    assert chosen.names() == [run.input_topic, run.alerts_topic, run.dead_letters_topic, "labels", *others]
-    unwanted = dict.fromkeys(("labels_topic", "models_topic", "drift_topic"), "none")
+    assert chosen.names() == [
+        run.input_topic,
+        run.alerts_topic,
+        run.dead_letters_topic,
+        "labels",
+        *others,
+        "scores",
+        "feedback",
+    ]
+    unwanted = dict.fromkeys((f"{one}_topic" for one in ("labels", "models", "drift", "scores", "feedback")), "none")
     given = {"bootstrap_servers": "b:1", "input_topic": "rows", **unwanted}
     assert load(TopicSettings, given, "DETECTOR_", {}).names() == ["rows", "alerts", "rows.dead-letters"]

@@ -26,6 +26,7 @@ from tests.benchmarks.line.models import Models
 from tests.benchmarks.line.peers import environments, peers
 from tests.benchmarks.line.report import as_dict, as_markdown, as_text
 from tests.benchmarks.line.rows import FORMS, forms
+from tests.benchmarks.line.scored import scores
 from tests.benchmarks.line.soak import soak
 from tests.benchmarks.line.standing import idle, ready
 from tests.benchmarks.line.throughput import measure, stages, throughput, warm
@@ -37,6 +38,7 @@ LATER: dict[str, Callable[[Bench], Part]] = {
     "latency": latency,
     "ready": ready,
     "idle": idle,
+    "scores": scores,
     "features": curves.features,
     "partitions": curves.partitions,
     "alerts": curves.alerts,

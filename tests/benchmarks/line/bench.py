@@ -40,10 +40,12 @@ class Bench:
         return self.rows or ROWS[form.name]
 
     @contextmanager
-    def filled(self, pool: Pool, rows: int, every: int = 500, partitions: int = PARTITIONS) -> Iterator[Topics]:
+    def filled(
+        self, pool: Pool, rows: int, every: int = 500, partitions: int = PARTITIONS, ids: bool = False
+    ) -> Iterator[Topics]:
         """Topics whose input holds so many rows; the input is deleted afterwards."""
         with self.empty(partitions) as topics:
-            fill(topics, pool, rows, every)
+            fill(topics, pool, rows, every, ids)
             yield topics
 
     @contextmanager

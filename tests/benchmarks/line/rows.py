@@ -134,19 +134,23 @@ def parting(scores: NDArray[np.float32], share: float) -> float:
     return float(middles[strict[min(cut, len(strict) - 1)]])
 
 
-def fill(topics: Topics, pool: Pool, rows: int, every: int) -> None:
-    """Publishes so many rows of a pool to a topic, over and over."""
+def fill(topics: Topics, pool: Pool, rows: int, every: int, ids: bool = False) -> None:
+    """Publishes so many rows of a pool to a topic, over and over. ids: whether each has its number as its row id."""
     producer = Producer({"bootstrap.servers": topics.bootstrap, **FILLING})
     for number in range(rows):
-        produce(producer, topics.input, pool.value(number, every), place(number, topics.partitions))
+        marks = [("row-id", b"%d" % number)] if ids else None
+        at = place(number, topics.partitions)
+        produce(producer, topics.input, pool.value(number, every), at, headers=marks)
     producer.flush()
 
 
-def produce(producer: Producer, topic: str, value: bytes, partition: int, key: bytes | None = None) -> None:
+def produce(
+    producer: Producer, topic: str, value: bytes, partition: int, key: bytes | None = None, headers: Any = None
+) -> None:
     """Publishes one row; waits where the client's queue is full."""
     while True:
         try:
-            producer.produce(topic, value, key, partition=partition)
+            producer.produce(topic, value, key, partition=partition, headers=headers)
             return
         except BufferError:
             producer.poll(0.1)
