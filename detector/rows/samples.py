@@ -38,11 +38,11 @@ class Samples:
 
 @dataclass(slots=True, eq=False)
 class Window:
-    """The samples of a row that came so far. row: its number k. first: offset of the first. values: float32 (N,)."""
+    """The samples of a row that came so far. row: its number k. first: offset of the first. values: theirs."""
 
     row: int
     first: int
-    values: NDArray[np.float32]
+    values: list[float] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
 
@@ -63,7 +63,7 @@ class _Sorted:
     offset: list[int]
     place: list[int]
     messages: list[Message]
-    value: NDArray[np.float32]
+    value: list[float]
     stretches: list[int]
     """Where stretches of one key's numbers, each one more than the last, begin; and the end."""
 
@@ -82,7 +82,7 @@ class _Sorted:
             samples.batch.offset[at].tolist(),
             places,
             [samples.batch.messages[i] for i in places],
-            samples.value[at],
+            samples.value[at].tolist(),
             [0, *(np.flatnonzero(~follows) + 1).tolist(), len(places)],
         )
 
@@ -140,7 +140,7 @@ class Signals:
                 return None
             self._break(key, window, self._late if late else f"sample {wanted} wanted, {number} came", cut)
         if position == 0:
-            opened = self._fresh[key] = Window(row, found.offset[i], np.empty(self.length, np.float32))
+            opened = self._fresh[key] = Window(row, found.offset[i])
             return opened
         told = f"sample {number}: its window, from sample {row * self.length} on, is not open"
         cut.refused.append(Reject(found.messages[i], "broken_window", told))
@@ -152,7 +152,7 @@ class Signals:
         end = min(end, start + self.length - held)
         while found.offset[end - 1] - window.first > self.reach:
             end -= 1
-        window.values[held : held + end - start] = found.value[start:end]
+        window.values += found.value[start:end]
         window.messages += found.messages[start:end]
         self.waiting += end - start
         if len(window.messages) == self.length:

@@ -194,7 +194,10 @@ def test_statistics_are_made_of_the_rows_before(seed: int, length: int, extra: i
     log, rng, reach = a_log(seed, length, 0.05, 2), np.random.default_rng(seed), length + extra
     decoder, model = SignalDecoder(Cutter(length, reach)), cast(Model, FirstFeature())
     positions = {p: int(share * end) for p, end in ends_of(log).items()}
-    empty = lambda: RunningMedianMad(7, 5, 2)  # noqa: E731
+
+    def empty() -> RunningMedianMad:
+        return RunningMedianMad(7, 5, 2)
+
     windows = rebuild(positions, lambda _: 0, reader(log, rng), decoder, model, empty)
     for partition, position in positions.items():
         calm = empty()
@@ -234,7 +237,10 @@ def test_an_audit_expects_the_straight_loops_dead_letters(
     low = min(low, end)
     span = Span(low, low + int(start * (end - low)), end)
     straight = StraightSignals(length, reach).over(log[0])
-    served = lambda partition, offset: Term(serving_of(length, reach))  # noqa: E731
+
+    def served(partition: int, offset: int) -> Term:
+        return Term(serving_of(length, reach))
+
     read = reader(log, np.random.default_rng(seed), {0: low})
     found = list(rerun(0, span, served, read, lambda at: Witness(4, 2, 1, at)))
     first = max(span.start, low + reach + 1 if low else 0)
