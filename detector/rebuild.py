@@ -35,7 +35,7 @@ def reopen(
     except ValueError as error:
         raise UsageError(f"{error}: a new group, or the settings that the group had, wanted") from error
     for partition, start in starts.items():
-        if note(partition) and start < low(partition):
+        if note(partition) and start < low(partition):  # else the log's beginning is as good as any
             log.error("samples_expired partition=%d from=%d to=%d", partition, start, low(partition))
     ranges = {partition: (max(start, low(partition)), positions[partition]) for partition, start in starts.items()}
     for batch in read(ranges) if ranges else ():

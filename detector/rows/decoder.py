@@ -25,6 +25,7 @@ from detector.rows.messages import (
     last,
     long_row_id,
 )
+from detector.rows.notes import Note
 from detector.rows.packed import PackedRows
 from detector.rows.paths import Layout
 from detector.rows.refusals import Refusal, Reject
@@ -157,15 +158,15 @@ class Decoder:
         """What to commit with a partition's offset, so that its next owner finds what is kept of it."""
         return ""
 
-    def begin(self, positions: Mapping[int, int], notes: Mapping[int, str]) -> dict[int, int]:
-        """Partitions come. notes: what was committed beside their positions, empty where nothing was.
+    def begin(self, positions: Mapping[int, int], told: Mapping[int, str]) -> dict[int, int]:
+        """Partitions come. told: what was committed beside their positions, empty where nothing was.
 
         Returns the offsets from which on their messages below the positions are to be decoded again, before `resume`.
         ValueError where they were read as signals: of what waited nothing would be told.
         """
         for partition in positions:
-            if told := notes[partition]:
-                raise ValueError(f"partition {partition} was read as signals ({told}), and is now as rows")
+            if note := Note.read(told[partition]):
+                raise ValueError(f"partition {partition} was read as signals, with {note}, and is now as rows")
         return {}
 
     def resume(self, partitions: Iterable[int]) -> None:

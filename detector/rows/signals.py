@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from detector.rows.avro import Registry
 from detector.rows.decoder import Decoder, Rows
 from detector.rows.event_time import EventTimes
 from detector.rows.messages import ROW_ID_HEADER, Batch, Message, Numbered, text
+from detector.rows.notes import Note
 from detector.rows.refusals import Reject
 from detector.rows.samples import Cutter, Samples, Window
 from detector.rows.values import to_float32
@@ -20,16 +20,6 @@ from detector.schema import Schema
 
 MOST = 1 << 53
 """The whole numbers up to this one are what JSON's numbers, float64, tell apart."""
-
-
-class Note(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is committed with a partition's offset: how its signals are cut, and the oldest sample that waits."""
-
-    window_samples: int
-    sample_field: str
-    index_field: str
-    window_reach: int
-    open: int | None = None
 
 
 class SignalDecoder(Decoder):
@@ -95,22 +85,21 @@ class SignalDecoder(Decoder):
 
     def note(self, partition: int) -> str:
         """What to commit with a partition's offset."""
-        return msgspec.json.encode(self._note(self._cutter.open_from(partition))).decode()
+        return self._note(self._cutter.open_from(partition)).text()
 
     def _note(self, open_: int | None = None) -> Note:
         return Note(self.samples, *self._fields, self.reach, open_)
 
-    def begin(self, positions: Mapping[int, int], notes: Mapping[int, str]) -> dict[int, int]:
+    def begin(self, positions: Mapping[int, int], told: Mapping[int, str]) -> dict[int, int]:
         """Partitions come; see the decoder of rows. What nothing was noted of is open as the log has it.
 
         ValueError where signals were cut in another way: what waited cannot be found again.
         """
         starts = {}
         for partition, position in positions.items():
-            told = notes[partition]
-            note = msgspec.json.decode(told, type=Note) if told else self._note(max(position - self.reach - 1, 0))
-            if (note.window_samples, note.sample_field, note.index_field) != (self.samples, *self._fields):
-                raise ValueError(f"partition {partition} was read with {_told(note)}, now with {_told(self._note())}")
+            note = Note.read(told[partition]) or self._note(max(position - self.reach - 1, 0))
+            if not note.same_cut(self._note()):
+                raise ValueError(f"partition {partition} was read with {note}, now with {self._note()}")
             self._cutter.begin(partition, note.window_reach)
             if note.open is not None:
                 starts[partition] = note.open
@@ -132,10 +121,6 @@ class SignalDecoder(Decoder):
     def waiting(self) -> dict[int, int]:
         """By partition, the samples that wait in open windows."""
         return self._cutter.waiting()
-
-
-def _told(note: Note) -> str:
-    return f"window_samples {note.window_samples} of {note.sample_field!r} by {note.index_field!r}"
 
 
 def _named(message: Message, window: Window) -> Message:

@@ -343,6 +343,25 @@ def serving_schema() -> Any:
     return SignalDecoder(Cutter(1, 1)).schema
 
 
+def test_what_other_programs_commit_is_no_note() -> None:
+    """Metadata that is no note says nothing: rows are read as ever, and signals are open as the log has them."""
+    read = reader({0: samples([1, 2, 3])}, np.random.default_rng(0))
+    signals = SignalDecoder(Cutter(9, 99))
+    for decoder in (Decoder(serving_schema()), signals):
+        reopen({0: 3}, lambda _: "mine, since Monday", lambda _: 0, read, decoder)
+    assert signals.open_offsets(0) == [0, 1, 2]
+
+
+def test_samples_that_expired_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Where retention has taken the samples that waited, that is logged, and what is left of them opens nothing."""
+    (was := SignalDecoder(Cutter(9, 99))).decode(samples([1, 2, 3]))
+    decoder = SignalDecoder(Cutter(9, 99))
+    read = reader({0: samples([1, 2, 3])}, np.random.default_rng(0), {0: 1})
+    reopen({0: 3}, was.note, lambda _: 1, read, decoder)
+    assert "samples_expired partition=0 from=0 to=1" in caplog.text
+    assert decoder.open_offsets(0) == []
+
+
 def test_another_reach_holds_from_the_position_on() -> None:
     """What was open under one reach is open again under another, and is judged by that from the next message on."""
     log = {0: samples([1, 2, 3])}
