@@ -74,7 +74,7 @@ class Models:
     def __init__(self, settings: Settings, refused: Callable[[str], None]) -> None:
         schemas, cut = registry(settings), cutter(settings)
         self.serving = ready(settings, load(settings, settings.model), schemas, cut)
-        self.shadow = _shadow(settings, self.serving)
+        self.shadow = _shadow(settings, _decoder(settings, schemas, cut), self.serving)
         self._watch = Watch(
             settings.model,
             0 if settings.until_end else settings.reload_seconds,
@@ -121,11 +121,11 @@ class Models:
         return previous
 
 
-def _shadow(settings: Settings, serving: Serving) -> Shadow | None:
+def _shadow(settings: Settings, decoder: Callable[[Schema], Decoder], serving: Serving) -> Shadow | None:
     if settings.shadow_model is None:
         return None
     found = load(settings, settings.shadow_model)
-    return Shadow(Serving.of(found, decoder=lambda schema: serving.decoder), serving)
+    return Shadow(Serving.of(found, decoder=decoder), serving)
 
 
 def _beside(shadow: Shadow, successor: Serving) -> Shadow | None:
