@@ -160,8 +160,13 @@ class Input:
     def checkpoint(self) -> Checkpoint:
         """What a commit has to move now, and the group's generation."""
         moved = {p: at for p, at in self._positions.items() if self._committed.get(p) != at}
-        places = [TopicPartition(self.topic, p, offset, self._note(p) or None) for p, offset in moved.items()]
+        places = [self._place(partition, offset) for partition, offset in moved.items()]
         return Checkpoint(moved, places, self._consumer.consumer_group_metadata(), self._commit)
+
+    def _place(self, partition: int, offset: int) -> TopicPartition:
+        note = self._note(partition)
+        metadata = (note,) if note else ()  # the client takes no None for it
+        return TopicPartition(self.topic, partition, offset, *metadata)
 
     def uncommitted(self) -> bool:
         """Whether positions moved since the last commit."""
