@@ -29,9 +29,12 @@ from tests.straight_signals import StraightSignals
 
 PARTITIONS = 2
 KEYS = (b"a", b"b", None)
-BAD = (b"{", b"{}", b'{"sample": 1}', b'{"sample": -1, "value": 1}', b'{"sample": 0.5, "value": 1}')
 BAD = (
-    *BAD,
+    b"{",
+    b"{}",
+    b'{"sample": 1}',
+    b'{"sample": -1, "value": 1}',
+    b'{"sample": 0.5, "value": 1}',
     b'{"sample": 9007199254740992, "value": 1}',
     b'{"sample": 1, "value": 1e39}',
     b'{"sample": "1", "value": 1}',
