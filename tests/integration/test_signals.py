@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from numpy.typing import NDArray
 
+from detector.kafka.produce import STEPS
 from tests.broker import Broker
 from tests.conftest import real
 from tests.integration.line import (
     LIMIT_SECONDS,
+    Running,
     Topics,
     alerts_of,
-    await_true,
+    detector_command,
     make_topics,
-    positions,
     read_committed,
     running,
     until_end,
@@ -39,7 +41,6 @@ CUT = ("--window-samples", str(SAMPLES))
 LOW = ("--threshold", "percentile:60")
 MOVING = ("--threshold", "running-mad:1", "--window", "16", "--stride", "512", "--min-rows", "8")
 SMALL_STEPS = ("--max-batch", "100", "--max-transaction", "100", "--instance", "one")
-KILLS = (2_000, 7_000, 12_000, 19_000)
 
 Message = tuple[bytes, bytes, int, list[tuple[str, bytes]]]
 """Key, value, partition and headers."""
@@ -154,11 +155,6 @@ def ward(broker: Broker, ecg_artifact_dir: Path) -> Ward:
     return Ward(topics, Outputs.of(topics), len(sent))
 
 
-def committed(topics: Topics) -> int:
-    """Messages that the group is done with."""
-    return sum(positions(topics)[0].values())
-
-
 def notes(topics: Topics) -> list[Any]:
     """What the group committed beside its offsets."""
     consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": topics.name, "log_level": 0})
@@ -177,22 +173,24 @@ def test_every_message_is_accounted_for(ward: Ward, ecg_artifact_dir: Path) -> N
     assert set(reasons) == {b"not_json", b"broken_window", b"repeated_sample"}
     # What was open when patient 0's monitor restarted.
     assert reasons.count(b"broken_window") == 1000 % SAMPLES
+    assert len(notes(ward.topics)) == ward.topics.partitions
+    assert any("open" in note for note in notes(ward.topics))
     code, report, told = audit(ward.topics, ecg_artifact_dir, *MOVING, *CUT)
     assert code == 0, told
     assert report["total"]["messages"] == ward.messages
     assert report["total"]["waiting"] == 1000 % SAMPLES
-    assert len(notes(ward.topics)) == ward.topics.partitions
 
 
 def test_killed_inside_windows(ward: Ward, ecg_artifact_dir: Path) -> None:
-    """Killed again and again with windows open, alerts and dead letters are those of a calm run, each once."""
+    """Killed at each step of a commit, windows open, alerts and dead letters are those of a calm run, each once."""
     topics = ward.topics.with_outputs(f"{ward.topics.name}-killed")
-    for least in KILLS:
-        with running(topics, ecg_artifact_dir, *MOVING, *CUT, *SMALL_STEPS) as detector:
-            await_true(lambda: committed(topics) >= least, f"{least} messages", LIMIT_SECONDS)  # noqa: B023
-            detector.kill(signal.SIGKILL)
-        assert any("open" in note for note in notes(topics))
-    assert committed(topics) < ward.messages
+    for step in STEPS:
+        command = detector_command(topics, ecg_artifact_dir, *MOVING, *CUT, *SMALL_STEPS)
+        at = command.index("detector")
+        program = ["tests.integration.stopping", step, "30"]
+        with closing(Running([*command[:at], *program, *command[at + 1 :]])) as detector:
+            detector.await_line("standing")
+            assert detector.kill() == -signal.SIGKILL
     log = until_end(topics, ecg_artifact_dir, *MOVING, *CUT, "--instance", "one")
     assert "ERROR" not in log
     found = Outputs.of(topics)
