@@ -131,11 +131,13 @@ def _buckets(edges: NDArray[np.float64], counts: NDArray[np.int64]) -> list[tupl
 class PartitionGauges(Collector):
     """What is in force for each partition and how far behind it is: written down by the loop, shown when asked for.
 
-    waiting: messages not yet processed. last: event time of the last processed row, ms since 1970.
+    waiting: messages not yet processed. open: processed ones that wait for others to be a row. last: event time of the
+    last processed row, ms since 1970.
     """
 
     def __init__(self, clock: Callable[[], float] = time) -> None:
         self.waiting: dict[int, int] = {}
+        self.open: dict[int, int] = {}
         self.last: dict[int, int] = {}
         self._segments: dict[int, Segment] = {}
         self._clock = clock
@@ -147,7 +149,7 @@ class PartitionGauges(Collector):
     def forget(self, partitions: Iterable[int]) -> None:
         """Partitions whose series end."""
         for partition in partitions:
-            for shown in (self.waiting, self.last, self._segments):
+            for shown in (self.waiting, self.open, self.last, self._segments):
                 shown.pop(partition, None)
 
     def collect(self) -> Iterator[Metric]:
@@ -166,6 +168,7 @@ class PartitionGauges(Collector):
             "threshold", "Threshold in force for the partition.", {p: s.threshold.value for p, s in segments.items()}
         )
         yield _gauge("lag_rows", "Messages not yet processed.", waiting)
+        yield _gauge("open_samples", "Samples of signals that wait for others to be a row.", dict(self.open))
         yield _gauge("lag_seconds", "Age of the last processed row while there are more, else 0.", lags)
 
 
@@ -306,9 +309,9 @@ class Metrics:
         """A batch was aborted, and will be read again."""
         self._transactions.labels("aborted").inc()
 
-    def lag(self, rows: Mapping[int, int]) -> None:
-        """How many messages of each partition wait."""
-        self._partitions.waiting = dict(rows)
+    def lag(self, rows: Mapping[int, int], open_: Mapping[int, int] | None = None) -> None:
+        """How many messages of each partition are not read yet, and how many wait for others to be a row."""
+        self._partitions.waiting, self._partitions.open = dict(rows), dict(open_ or {})
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Partitions went to another member: their series end here."""

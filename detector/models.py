@@ -12,7 +12,7 @@ from detector.artifact import Artifact
 from detector.detection import Verdicts
 from detector.errors import ModelRefused
 from detector.reload import Watch, directory
-from detector.rows import Decoder, Registry, Rows
+from detector.rows import Cutter, Decoder, Registry, Rows, SignalDecoder
 from detector.schema import Schema
 from detector.serving import Serving
 from detector.settings import Scoring, Settings
@@ -37,13 +37,32 @@ def registry(settings: Scoring) -> Registry | None:
     return found
 
 
-def ready(settings: Scoring, found: Artifact, schemas: Registry | None) -> Serving:
-    """An artifact ready to serve as the settings ask."""
-    return Serving.of(found, settings.threshold, _decoder(settings, schemas))
+def cutter(settings: Scoring) -> Cutter | None:
+    """What cuts signals into rows, if a message is a sample."""
+    return Cutter(settings.window_samples, settings.window_reach) if settings.window_samples else None
 
 
-def _decoder(s: Scoring, schemas: Registry | None) -> Callable[[Schema], Decoder]:
-    return lambda schema: Decoder(schema, s.format, s.max_row_bytes, s.field, schemas, s.time_field)
+def ready(settings: Scoring, found: Artifact, schemas: Registry | None, cut: Cutter | None = None) -> Serving:
+    """An artifact ready to serve as the settings ask. cut: of signals, with the windows that are open in it."""
+    if settings.window_samples:
+        _refuse_signal(settings.window_samples, found)
+    return Serving.of(found, settings.threshold, _decoder(settings, schemas, cut or cutter(settings)))
+
+
+def _refuse_signal(samples: int, found: Artifact) -> None:
+    """ModelRefused where so many samples of a signal are no row of a model."""
+    schema, told = found.schema, f"model {found.path}"
+    if len(schema.features) != samples:
+        raise ModelRefused(f"{told} has {len(schema.features)} features, as many as window_samples ({samples}) wanted")
+    if kinds := [*schema.categories, *schema.booleans]:
+        raise ModelRefused(f"{told} has feature {kinds[0]!r}, which is no number as samples are")
+
+
+def _decoder(s: Scoring, schemas: Registry | None, cut: Cutter | None) -> Callable[[Schema], Decoder]:
+    if cut is None:
+        return lambda schema: Decoder(schema, s.format, s.max_row_bytes, s.field, schemas, s.time_field)
+    own = s.sample_field, s.index_field, s.format, s.max_row_bytes, schemas, s.time_field
+    return lambda schema: SignalDecoder(cut, *own)
 
 
 class Models:
@@ -53,15 +72,15 @@ class Models:
     """
 
     def __init__(self, settings: Settings, refused: Callable[[str], None]) -> None:
-        schemas = registry(settings)
-        self.serving = ready(settings, load(settings, settings.model), schemas)
-        self.shadow = _shadow(settings, schemas, self.serving)
+        schemas, cut = registry(settings), cutter(settings)
+        self.serving = ready(settings, load(settings, settings.model), schemas, cut)
+        self.shadow = _shadow(settings, _decoder(settings, schemas, cut), self.serving)
         self._watch = Watch(
             settings.model,
             0 if settings.until_end else settings.reload_seconds,
             self.serving,
             lambda path: load(settings, path),
-            lambda found: ready(settings, found, schemas),
+            lambda found: ready(settings, found, schemas, cut),
             refused,
             [settings.trusted_key] if settings.trusted_key else [],
         )
@@ -102,11 +121,11 @@ class Models:
         return previous
 
 
-def _shadow(settings: Settings, schemas: Registry | None, serving: Serving) -> Shadow | None:
+def _shadow(settings: Settings, decoder: Callable[[Schema], Decoder], serving: Serving) -> Shadow | None:
     if settings.shadow_model is None:
         return None
     found = load(settings, settings.shadow_model)
-    return Shadow(Serving.of(found, decoder=_decoder(settings, schemas)), serving)
+    return Shadow(Serving.of(found, decoder=decoder), serving)
 
 
 def _beside(shadow: Shadow, successor: Serving) -> Shadow | None:

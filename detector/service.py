@@ -30,7 +30,7 @@ from detector.kafka import (
 from detector.metrics import Metrics
 from detector.models import Models
 from detector.outcome import Outcome
-from detector.rebuild import Ranges, rebuild
+from detector.rebuild import Ranges, rebuild, reopen
 from detector.records import ScoreRecords, alert_records, drift_record, reject_records, takeover_record
 from detector.rows import Batch
 from detector.settings import Settings, wanted
@@ -84,7 +84,7 @@ class Service:
         check_topics(admin, [s.input_topic, *outputs])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
         self.commits = Commits(self._output(), self._committed)
-        callbacks = (self._assigned, self._leaving, self._revoked)
+        callbacks = (self._assigned, self._leaving, self._revoked, lambda p: self.models.serving.decoder.note(p))
         self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks)
 
     def _output(self) -> Output:
@@ -203,7 +203,7 @@ class Service:
         self.input.committed(checkpoint)
         self.metrics.committed(pending.outcomes, when)
         self.models.committed(outcome.shadow for outcome in pending.outcomes)
-        self.metrics.lag(self.input.lags())
+        self.metrics.lag(self.input.lags(), self.models.serving.decoder.waiting())
 
     def _reached(self, ends: Mapping[int, int]) -> bool:
         """Whether the whole topic was processed, by whichever member; what this one read is committed then."""
@@ -218,10 +218,15 @@ class Service:
         if previous := self.models.exchange():
             self.drift = self._new_drift()
             self.metrics.serve(*self._described())
-            self._assigned(self.input.positions(), previous)
+            self._take_over(self.input.positions(), previous)
 
-    def _assigned(self, positions: Mapping[int, int], previous: ModelName | None = None) -> None:
-        """Partitions come: their statistics are made from the log before their first row is read."""
+    def _assigned(self, positions: Mapping[int, int]) -> None:
+        """Partitions come: what is kept of them is made from the log before their first message is read."""
+        reopen(positions, self.input.noted, self.input.low, self._read_back, self.models.serving.decoder)
+        self._take_over(positions)
+
+    def _take_over(self, positions: Mapping[int, int], previous: ModelName | None = None) -> None:
+        """The model's first row of partitions is behind these positions; its statistics are as if it always served."""
         s, serving = self.settings, self.models.serving
         name = serving.artifact.name
         for told in takeovers(s.input_topic, s.group, positions, name, serving.line, previous, _now()):
@@ -263,6 +268,7 @@ class Service:
         for partition in partitions:
             self.windows.pop(partition, None)
             self.commits.notices.pop(("takeover", partition), None)
+        self.models.serving.decoder.forget(partitions)
         self.drift.forget(partitions)
         self.metrics.forget(partitions)
 

@@ -85,9 +85,19 @@ class Scoring(InputSettings, Served):
     schema_registry: str = setting("", "address of the Schema Registry, for Avro rows")
     registry: dict[str, str] = setting({}, "any property of its client, KEY=VALUE; may be repeated")
     max_row_bytes: int = setting(1 << 20, "longest value that is taken for a row, bytes", least=1)
+    window_samples: int = setting(
+        0, "a message is one sample of its key's signal, and so many make a row; 0: a message is a row", least=0
+    )
+    sample_field: str = setting("value", "field with a sample's value, a path as in field")
+    index_field: str = setting("sample", "field with its running number in the signal: 0, 1, 2, ...; a path")
+    window_reach: int = setting(
+        262_144, "offsets after which a row whose samples have not all come is given up", least=1
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.window_samples:
+            self._refuse_signal()
         if self.threshold:
             try:
                 threshold.parse(self.threshold)
@@ -95,6 +105,16 @@ class Scoring(InputSettings, Served):
                 raise UsageError(str(error)) from error
         if self.min_rows > self.window:
             raise UsageError(f"setting min_rows has value {self.min_rows}, at most window ({self.window}) wanted")
+
+    def _refuse_signal(self) -> None:
+        """UsageError where signals cannot be cut as the settings say."""
+        if self.window_reach < self.window_samples:
+            least = f"at least window_samples ({self.window_samples})"
+            raise UsageError(f"setting window_reach has value {self.window_reach}, {least} wanted")
+        if self.sample_field == self.index_field:
+            raise UsageError(f"setting index_field has value {self.index_field!r}, another than sample_field wanted")
+        if self.field:
+            raise UsageError("setting field goes with rows; window_samples has sample_field and index_field")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ class Account:
     sent_again: messages that would be rows now, whose dead letters were sent again. by_other_models: messages with an
     alert of another model. not_checkable: messages whose verdict depends on rows that
     have expired, or on a model that is not at hand. expired: records about messages that have expired. ahead: offsets
-    that the group has not reached.
+    that the group has not reached. waiting: samples that wait for others to be a row.
     """
 
     partition: int | None
@@ -49,6 +49,7 @@ class Account:
     not_checkable: int = 0
     expired: int = 0
     ahead: int = 0
+    waiting: int = 0
 
     @property
     def wrong(self) -> int:
@@ -112,6 +113,7 @@ class Audit:
                 self._batch(account, ledger, claims, batch, again)
             account.sent_again += len(again)
             account.messages += len(batch.offsets)
+            account.waiting += len(batch.waiting)
             account.not_checkable += len(batch.offsets) if batch.scored is None else len(batch.unsure)
             start = batch.end
         return account
@@ -157,6 +159,8 @@ class Audit:
             _count(account, ledger, len(mine), len(said))
             self._doubled(account, ledger, place, said)
             if batch.scored is None or (ledger.what == ALERT and offset in batch.unsure):
+                continue
+            if ledger.what != ALERT and offset in batch.waiting:
                 continue
             if offset in again and (ledger.what != ALERT or not said):
                 continue

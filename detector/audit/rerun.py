@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from detector.dead_letters import origin
 from detector.detection import build_alerts, judge
 from detector.rebuild import Ranges, rebuild
 from detector.records import alert_records, dead_letter
-from detector.rows import Message, Reject
+from detector.rows import Decoder, Message, Reject
 from detector.serving import Serving
 from detector.statistics import RunningMedianMad, Summary
 from detector.takeover import takeovers
@@ -115,6 +115,25 @@ class Scored:
     scores: NDArray[np.float32]
     thresholds: NDArray[np.float64]
 
+    def part(self, start: int, end: int) -> Scored:
+        """Those of start <= offset < end."""
+        at = _within(self.offsets, start, end)
+        return Scored(self.offsets[at], self.scores[at], self.thresholds[at])
+
+    def behind(self, before: Scored) -> Scored:
+        """Those before, and these."""
+        return Scored(
+            np.concatenate((before.offsets, self.offsets)),
+            np.concatenate((before.scores, self.scores)),
+            np.concatenate((before.thresholds, self.thresholds)),
+        )
+
+
+def _within(offsets: NDArray[np.int64], start: int, end: int) -> slice:
+    """Where start <= offset < end, of offsets in order."""
+    first, last = np.searchsorted(offsets, [start, end]).tolist()
+    return slice(first, last)
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -122,6 +141,7 @@ class Expected:
 
     offsets: of all of them, rows and others (n,). scored: None where the model is not at hand. alerts and rejects: what
     some of them must have, by offset. unsure: rows of which it cannot be told whether they alert. model: sha256.
+    waiting: samples that are part of no row up to the span's end; what comes of them is decided behind it.
     """
 
     end: int
@@ -131,6 +151,36 @@ class Expected:
     rejects: Mapping[int, Wanted]
     unsure: frozenset[int]
     model: str
+    waiting: frozenset[int] = frozenset()
+
+    def cut(self, offset: int) -> tuple[Expected, Expected]:
+        """What is expected of messages below an offset, and of the others."""
+        return self._part(0, min(offset, self.end)), self._part(offset, self.end)
+
+    def _part(self, start: int, end: int) -> Expected:
+        at = _within(self.offsets, start, end)
+        return replace(
+            self,
+            end=end,
+            offsets=self.offsets[at],
+            scored=self.scored and self.scored.part(start, end),
+            alerts={offset: one for offset, one in self.alerts.items() if start <= offset < end},
+            rejects={offset: one for offset, one in self.rejects.items() if start <= offset < end},
+            unsure=frozenset(offset for offset in self.unsure if start <= offset < end),
+        )
+
+    def behind(self, before: Expected) -> Expected:
+        """This and what was expected of messages before it, as one."""
+        assert self.scored is not None
+        assert before.scored is not None
+        return replace(
+            self,
+            offsets=np.concatenate((before.offsets, self.offsets)),
+            scored=self.scored.behind(before.scored),
+            alerts={**before.alerts, **self.alerts},
+            rejects={**before.rejects, **self.rejects},
+            unsure=before.unsure | self.unsure,
+        )
 
     def instead(self, what: str, offset: int) -> str:
         """Why a message must have no such record."""
@@ -138,6 +188,8 @@ class Expected:
             return "none, the log has no message there"
         if offset in self.rejects:
             return f"none, but {self.rejects[offset].why}"
+        if offset not in self.scored.offsets:
+            return "none, it is a sample, not a row's last one" if what != DEAD_LETTER else "none, it is a row's sample"
         if what == DEAD_LETTER:
             return "none, the message is a row"
         row = int(np.searchsorted(self.scored.offsets, offset))
@@ -153,27 +205,60 @@ def rerun(
     """
     start = span.start
     while start < span.end:
-        term = served(partition, start)
+        term = _sure(served(partition, start), span.low, start)
         end = span.end if term.end is None else min(term.end, span.end)
-        window = empty(span.low)
-        if term.serving is not None:
-            _prepare(window, partition, Span(span.low, start, end), term.serving, read)
-        for messages in read({partition: (start, end)}):
-            if messages:
-                yield _expected(messages, term.serving, window)
-        yield _nothing(end, [], term.serving)
+        here = Span(span.low, start, end)
+        if term.serving is None:
+            for messages in read({partition: (start, end)}):
+                if messages:
+                    yield _nothing(messages[-1].offset() + 1, messages, None)
+            yield _nothing(end, [], None)
+        else:
+            yield from _settled(partition, here, term.serving, read, empty(span.low))
         start = end
+
+
+def _sure(term: Term, low: int, start: int) -> Term:
+    """What rows were made of near a log's expired beginning cannot be told, where a row is made of several messages."""
+    first = _first_sure(term.serving, low) if term.serving else 0
+    return term if start >= first else Term(None, first if term.end is None else min(first, term.end))
+
+
+def _first_sure(serving: Serving, low: int) -> int:
+    """The first offset at which no row can end that began before the log does."""
+    reach = serving.decoder.reach
+    return low + reach + 1 if low and reach else low
+
+
+def _settled(partition: int, span: Span, serving: Serving, read: Read, window: Witness) -> Iterator[Expected]:
+    """What one model makes of a span, told as soon as it is decided: samples that wait are held back."""
+    _prepare(window, partition, span, serving, read)
+    decoder = serving.decoder.fresh()
+    if decoder.reach:
+        for messages in read({partition: (max(span.start - decoder.reach - 1, span.low), span.start)}):
+            decoder.decode(messages)
+    held = _nothing(span.start, [], serving)
+    for messages in read({partition: (span.start, span.end)}):
+        if messages:
+            _, held = _expected(messages, serving, decoder, window).behind(held).cut(span.start)
+            decided, held = held.cut(max(next(iter(decoder.open_offsets(partition)), held.end), span.start))
+            yield decided
+    waiting = frozenset(offset for offset in decoder.open_offsets(partition) if offset >= span.start)
+    yield replace(_nothing(span.end, [], serving).behind(held), waiting=waiting)
 
 
 def _prepare(window: Witness, partition: int, span: Span, serving: Serving, read: Read) -> None:
     """A model's first row sees what it would see if the model had always served: the log is the state."""
-    rebuild({partition: span.start}, lambda _: span.low, read, serving.decoder, serving.model, lambda: window)
+    first = min(_first_sure(serving, span.low), span.start)
+
+    def led(ranges: Ranges) -> Iterator[Sequence[Message]]:
+        return read({p: (span.low if start <= first else start, end) for p, (start, end) in ranges.items()})
+
+    rebuild({partition: span.start}, lambda _: first, led, serving.decoder, serving.model, lambda: window)
 
 
-def _expected(messages: Sequence[Message], serving: Serving | None, window: Witness) -> Expected:
-    if serving is None:
-        return _nothing(messages[-1].offset() + 1, messages, None)
-    rows, rejects = serving.decoder.decode(messages)
+def _expected(messages: Sequence[Message], serving: Serving, decoder: Decoder, window: Witness) -> Expected:
+    rows, rejects = decoder.decode(messages)
     scores = serving.model.score(rows.matrix)
     verdicts = judge(rows, scores, serving.line, lambda _: window)
     thresholds = np.empty(len(rows))

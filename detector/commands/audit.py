@@ -55,6 +55,7 @@ NOTES = {
     "by_other_models": "messages have alerts of other models",
     "not_checkable": "messages cannot be checked: what they come to depends on expired rows, or on another model",
     "expired": "records are about messages that have expired",
+    "waiting": "samples are in rows that are not whole yet",
     "ahead": "offsets have not been reached by the group",
 }
 

@@ -95,6 +95,7 @@ class Input:
     assigned: called with the positions of partitions that come, or are rewound, before their first message is read.
     leaving: called before partitions go, while what was read of them can still be committed.
     revoked: called with partitions that went. All are called inside `poll`, `rewind` and `close` alone.
+    note: gives what is committed with a partition's position.
     """
 
     def __init__(
@@ -107,12 +108,15 @@ class Input:
         assigned: Callable[[Positions], None],
         leaving: Callable[[], None],
         revoked: Callable[[Sequence[int]], None],
+        note: Callable[[int], str] = lambda partition: "",
     ) -> None:
         self.topic = topic
         self.joined = self._closing = False
         self._admin = admin
         self._low: dict[int, int] = {}
         self._assigned, self._leaving, self._revoked = assigned, leaving, revoked
+        self._note = note
+        self._notes: dict[int, str] = {}
         self._positions: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._asked = 0.0
@@ -169,8 +173,13 @@ class Input:
     def checkpoint(self) -> Checkpoint:
         """What a commit has to move now, and the group's generation."""
         moved = {p: at for p, at in self._positions.items() if self._committed.get(p) != at}
-        places = [TopicPartition(self.topic, partition, offset) for partition, offset in moved.items()]
+        places = [self._place(partition, offset) for partition, offset in moved.items()]
         return Checkpoint(moved, places, self._consumer.consumer_group_metadata(), self._commit)
+
+    def _place(self, partition: int, offset: int) -> TopicPartition:
+        note = self._note(partition)
+        metadata = (note,) if note else ()  # the client takes no None for it
+        return TopicPartition(self.topic, partition, offset, *metadata)
 
     def uncommitted(self) -> bool:
         """Whether positions moved since the last commit."""
@@ -236,6 +245,7 @@ class Input:
         found = _committed(self._consumer, self.topic, partitions)
         logs = bounds(self._admin, self.topic, partitions)
         self._low |= {partition: low for partition, (low, _) in logs.items()}
+        self._notes |= {one.partition: one.metadata or "" if one.offset >= 0 else "" for one in found}
         return {one.partition: self._start(one.partition, one.offset, *logs[one.partition]) for one in found}
 
     def _start(self, partition: int, committed: int, low: int, high: int) -> int:
@@ -248,6 +258,10 @@ class Input:
     def low(self, partition: int) -> int:
         """The first offset that the log had when this partition came, or was rewound."""
         return self._low[partition]
+
+    def noted(self, partition: int) -> str:
+        """What was committed with the position at which a partition came, or was rewound; empty where nothing was."""
+        return self._notes[partition]
 
     def _enter(self, starts: Positions) -> None:
         self._positions |= starts

@@ -18,6 +18,8 @@ from detector.rows.messages import (
 )
 from detector.rows.packed import encode_packed
 from detector.rows.refusals import REASONS, Refusal, Reject
+from detector.rows.samples import Cutter
+from detector.rows.signals import SignalDecoder
 from detector.rows.values import to_float32
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ROW_ID_HEADER",
     "UNREADABLE",
     "Batch",
+    "Cutter",
     "Decoder",
     "Headless",
     "Message",
@@ -36,6 +39,7 @@ __all__ = [
     "Registry",
     "Reject",
     "Rows",
+    "SignalDecoder",
     "Written",
     "encode_json",
     "encode_packed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,11 @@ from detector.rows.messages import (
     long_row_id,
     row_ids,
 )
+from detector.rows.notes import Note
 from detector.rows.packed import PackedRows
 from detector.rows.paths import Layout
 from detector.rows.refusals import Refusal, Reject
-from detector.rows.values import Reader
+from detector.rows.values import Kind, Reader
 from detector.schema import Schema
 
 FORMATS = ("json", "packed", "avro")
@@ -91,8 +92,14 @@ class Decoder:
     """Turns messages into rows of one schema.
 
     A batch is first decoded whole, which is the fast way; where that fails, message by message, so that a bad
-    one costs its neighbours nothing but time.
+    one costs its neighbours nothing but time. It keeps nothing from one batch to the next; one that does overrides
+    `fresh` to `waiting`.
+
+    samples: messages that make a row. reach: a row's first message lies no more offsets before its last one.
     """
+
+    samples: int = 1
+    reach: int = 0
 
     def __init__(
         self,
@@ -102,11 +109,13 @@ class Decoder:
         fields: Mapping[str, str] | None = None,
         registry: Registry | None = None,
         time_field: str = "",
+        kind: Kind = np.float32,
     ) -> None:
         """ValueError where a format, a path or the time field is none.
 
         fields: by feature, the path under which it is found, `payload.v1`, where that is not its name. registry: what
         gives the schemas of Avro. time_field: `NAME[:unit]`, the field of a row's event time; empty for its message's.
+        kind: of the matrix' numbers; packed rows hold such numbers, too.
         """
         if default_format not in FORMATS:
             raise ValueError(f"format {default_format!r} is none of {', '.join(FORMATS)}")
@@ -117,8 +126,9 @@ class Decoder:
         self.default_format = default_format
         self.max_row_bytes = max_row_bytes
         layout = Layout.of(schema, fields)
-        json, avro = JsonRows(layout), AvroRows(layout, registry) if registry else None
-        self._readers: dict[str, Reader] = {"json": json, "packed": PackedRows(self.width)}
+        self._kind = kind
+        json, avro = JsonRows(layout, kind), AvroRows(layout, registry, kind) if registry else None
+        self._readers: dict[str, Reader] = {"json": json, "packed": PackedRows(self.width, kind)}
         if avro:
             self._readers["avro"] = avro
         self._clock: EventTimes | None = None
@@ -148,6 +158,39 @@ class Decoder:
         if not refused:
             return Rows(matrix, batch, self._clock, headers), []
         return Rows(matrix[well], batch.take(np.flatnonzero(well)), self._clock), _rejects(refused, headers, batch)
+
+    def fresh(self) -> Decoder:
+        """The same with nothing kept, to decode another stretch of the log."""
+        return self
+
+    def note(self, partition: int) -> str:
+        """What to commit with a partition's offset, so that its next owner finds what is kept of it."""
+        return ""
+
+    def begin(self, positions: Mapping[int, int], told: Mapping[int, str]) -> dict[int, int]:
+        """Partitions come. told: what was committed beside their positions, empty where nothing was.
+
+        Returns the offsets from which on their messages below the positions are to be decoded again, before `resume`.
+        ValueError where they were read as signals: of what waited nothing would be told.
+        """
+        for partition in positions:
+            if note := Note.read(told[partition]):
+                raise ValueError(f"partition {partition} was read as signals, with {note}, and is now as rows")
+        return {}
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        """What was kept of partitions is kept again."""
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Partitions went to another member."""
+
+    def open_offsets(self, partition: int) -> list[int]:
+        """The offsets of a partition's messages that wait for others to be a row, in order."""
+        return []
+
+    def waiting(self) -> dict[int, int]:
+        """By partition, messages that wait for others to be a row."""
+        return {}
 
     def _common(self, values: list[Any], headers: list[Any], messages: Sequence[Message]) -> str | None:
         """The format of all messages of a batch; None where there are several, or one is no row whatever it says."""
@@ -233,9 +276,9 @@ class Decoder:
 
     def _read(
         self, values: list[Any], of_format: Mapping[str, Sequence[int]], refused: dict[int, Refusal]
-    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    ) -> tuple[NDArray[Any], NDArray[np.intp]]:
         """The rows in the batch's order, and their places; adds what is none to `refused`."""
-        matrices, kept = [np.empty((0, self.width), np.float32)], [np.empty(0, np.intp)]
+        matrices, kept = [np.empty((0, self.width), self._kind)], [np.empty(0, np.intp)]
         for name, places in of_format.items():
             found = self._readers[name].each([values[place] for place in places])
             refused |= {places[place]: why for place, why in found.refused.items()}

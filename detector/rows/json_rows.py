@@ -14,7 +14,7 @@ from detector.rows.json_faults import JsonFaults
 from detector.rows.json_structs import Leaf, field, flattened, struct
 from detector.rows.paths import Layout, Path
 from detector.rows.refusals import Refusal
-from detector.rows.values import Found, Numbers, to_matrix
+from detector.rows.values import Found, Kind, Numbers, to_matrix
 from detector.schema import LONGEST_CATEGORY, Schema
 
 REFUSED = (msgspec.MsgspecError, RecursionError)
@@ -24,20 +24,21 @@ REFUSED = (msgspec.MsgspecError, RecursionError)
 class JsonRows:
     """Reads objects that have a value for each feature of a layout."""
 
-    def __init__(self, layout: Layout) -> None:
-        schema = self._schema = layout.schema
+    def __init__(self, layout: Layout, kind: Kind = np.float32) -> None:
+        schema, self._kind = layout.schema, kind
+        self._schema = schema
         row = struct(layout.root, lambda place: _leaf(schema, schema.features[place]))
         self._steps = (msgspec.json.Decoder(row).decode, *flattened(layout))
         self._faults = JsonFaults(layout)
 
-    def whole(self, values: Sequence[bytes]) -> NDArray[np.float32] | None:
+    def whole(self, values: Sequence[bytes]) -> NDArray[Any] | None:
         """The matrix (n, d) of a batch, or None where a value is no row."""
         try:
             if not all(map(bytes.isascii, values)):
                 for value in values:
                     value.decode("utf-8")  # msgspec does not look into the fields it skips
             # Row by row down to the array: a list of all rows would leave the processor's cache and cost a third more.
-            return to_matrix(self._numbers(values), len(values), self._schema)
+            return to_matrix(self._numbers(values), len(values), self._schema, self._kind)
         except (*REFUSED, UnicodeDecodeError):
             return None
 
@@ -48,9 +49,8 @@ class JsonRows:
         numbers = self._read([values[place] for place in places])
         refused |= {places[seen]: one for seen, one in enumerate(numbers) if isinstance(one, Refusal)}
         kept = [place for place in places if place not in refused]
-        return Found(
-            to_matrix((one for one in numbers if not isinstance(one, Refusal)), len(kept), self._schema), kept, refused
-        )
+        read = (one for one in numbers if not isinstance(one, Refusal))
+        return Found(to_matrix(read, len(kept), self._schema, self._kind), kept, refused)
 
     def _read(self, values: Sequence[bytes]) -> list[Numbers | Refusal]:
         """The features of each value, or why it is no row."""

@@ -57,8 +57,18 @@ class Headless:
     def value(self) -> Any:
         return self.whole.value()
 
-    def headers(self) -> None:
+    def headers(self) -> Any:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered(Headless):
+    """A message with a row-id that its sender did not give it."""
+
+    row_id: str
+
+    def headers(self) -> Any:
+        return [*(self.whole.headers() or ()), (ROW_ID_HEADER, self.row_id.encode())]
 
 
 Parts = list[tuple[int, NDArray[np.intp]]]

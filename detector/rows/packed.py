@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.rows.refusals import Refusal
-from detector.rows.values import Found
+from detector.rows.values import Found, Kind
 
 
 class PackedRows:
-    """Reads values of exactly 4 bytes for each of `width` features."""
+    """Reads values of exactly 4 bytes for each of `width` features; 8 where `kind` is float64."""
 
-    def __init__(self, width: int) -> None:
-        self._width = width
+    def __init__(self, width: int, kind: Kind = np.float32) -> None:
+        self._width, self._kind = width, np.dtype(kind)
+        self._bytes = self._kind.itemsize * width
 
-    def whole(self, values: Sequence[bytes]) -> NDArray[np.float32] | None:
+    def whole(self, values: Sequence[bytes]) -> NDArray[Any] | None:
         """The matrix (n, d) of a batch, or None where a value is no row."""
-        if set(map(len, values)) - {4 * self._width}:
+        if set(map(len, values)) - {self._bytes}:
             return None
-        return np.frombuffer(b"".join(values), "<f4").reshape(-1, self._width).astype(np.float32, copy=False)
+        found = np.frombuffer(b"".join(values), self._kind.newbyteorder("<")).reshape(-1, self._width)
+        return found.astype(self._kind, copy=False)
 
     def each(self, values: Sequence[bytes]) -> Found:
         """What can be read of values that may be anything."""
-        wanted = 4 * self._width
+        wanted = self._bytes
         kept = [i for i, value in enumerate(values) if len(value) == wanted]
         matrix = self.whole([values[i] for i in kept])
         assert matrix is not None

@@ -19,7 +19,10 @@ REASONS: dict[str, str] = {
     "not_a_number": "a feature holds a string, null, boolean, list or object; a boolean one: not true, false, 1 or 0",
     "not_a_category": "a text feature holds a number, null, boolean, list or object; packed: no position of a value",
     "not_finite": "a feature is NaN, infinite, or beyond the range of float32",
-    "wrong_length": "a packed value is not 4 bytes for each feature",
+    "wrong_length": "a packed value is not 4 bytes for each feature (a sample: two times 8)",
+    "not_an_index": "a sample's number is below 0, no whole number, or 2^53 and more",
+    "repeated_sample": "a sample has come already, with the same value",
+    "broken_window": "a sample belongs to a window whose samples did not come one after the other, or not in time",
 }
 """The closed set of reasons why a message is no row."""
 

@@ -17,15 +17,18 @@ from detector.schema import Schema
 
 Numbers = tuple[float | None, ...]
 
+Kind = type[np.float32] | type[np.float64]
+"""Of a matrix' numbers: float32 is what models take; float64 keeps whole numbers up to 2^53."""
+
 ABSENT: Any = object()
 """Stands for a value that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """matrix: float32 (k, d) of the values that were read. kept: their places. refused: the others', by place."""
+    """matrix: (k, d) of the values that were read. kept: their places. refused: the others', by place."""
 
-    matrix: NDArray[np.float32]
+    matrix: NDArray[Any]
     kept: Sequence[int]
     refused: dict[int, Refusal]
 
@@ -33,7 +36,7 @@ class Found:
 class Reader(Protocol):
     """Reads the values of one format. Whether numbers are finite is not its question."""
 
-    def whole(self, values: Sequence[bytes]) -> NDArray[np.float32] | None:
+    def whole(self, values: Sequence[bytes]) -> NDArray[Any] | None:
         """The matrix (n, d) of a batch, the fast way; None where a value may be no row."""
 
     def each(self, values: Sequence[bytes]) -> Found:
@@ -46,7 +49,12 @@ def to_float32(wide: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.ascontiguousarray(wide, np.float32)
 
 
-def to_matrix(numbers: Iterable[Numbers], count: int, schema: Schema) -> NDArray[np.float32]:
+def to_kind(wide: NDArray[np.float64], kind: Kind) -> NDArray[Any]:
+    """Rounded as `to_float32` does, or as it is."""
+    return to_float32(wide) if kind is np.float32 else np.ascontiguousarray(wide)
+
+
+def to_matrix(numbers: Iterable[Numbers], count: int, schema: Schema, kind: Kind = np.float32) -> NDArray[Any]:
     """float64 as JSON has it, then float32: the same rounding as history's own. None becomes NaN."""
     width = len(schema.features)
     if schema.optional:
@@ -54,7 +62,7 @@ def to_matrix(numbers: Iterable[Numbers], count: int, schema: Schema) -> NDArray
     else:
         # One flat iterator of numbers: the fastest way from Python objects to an array that was measured.
         wide = np.fromiter(chain.from_iterable(numbers), np.float64, count=count * width)
-    return to_float32(wide.reshape(-1, width))
+    return to_kind(wide.reshape(-1, width), kind)
 
 
 def numbers_of(found: Mapping[str, Any], layout: Layout) -> Numbers | Refusal:

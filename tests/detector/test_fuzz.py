@@ -30,8 +30,8 @@ from tests.straight_reading import letter_of, straight_letter
 SHAPE = Shape(window=4096, stride=1 << 40, min_rows=4096)
 """Statistics that never come into force: what is held here is a row's own part of an alert."""
 
-ELSEWHERE = {"not_a_category"}
-"""The reason for which a model of numbers has no use."""
+ELSEWHERE = {"not_a_category", "not_an_index", "repeated_sample", "broken_window"}
+"""The reasons for which a model of numbers has no use, and those that samples have."""
 
 texts = st.sampled_from(["format", "row-id", "errors.reason", "x"]) | st.text(st.characters(codec="utf-8"), max_size=3)
 contents = st.none() | st.sampled_from([b"json", b"packed", b"avro", b"xml"]) | st.binary(max_size=4)

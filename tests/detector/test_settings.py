@@ -230,9 +230,18 @@ def test_defaults_of_the_detector() -> None:
         ({"max_batch": "0"}, "--max-batch has value '0', at least 1 wanted"),
         ({"format": "xml"}, "--format has value 'xml', one of json, packed, avro wanted"),
         ({"delivery": "twice"}, "one of exactly_once, at_least_once wanted"),
+        (
+            {"window_samples": "9", "window_reach": "8"},
+            r"window_reach has value 8, at least window_samples \(9\) wanted",
+        ),
+        (
+            {"window_samples": "9", "sample_field": "sample"},
+            "index_field has value 'sample', another than sample_field",
+        ),
+        ({"window_samples": "9", "field": ["a=b"]}, "setting field goes with rows; window_samples has sample_field"),
     ],
 )
-def test_wrong_settings_of_the_detector(given: dict[str, str], wanted: str) -> None:
+def test_wrong_settings_of_the_detector(given: dict[str, Any], wanted: str) -> None:
     """What the detector cannot run with is refused before it starts."""
     with pytest.raises(UsageError, match=wanted):
         detector_settings(**given)

@@ -16,7 +16,7 @@ from detector.rows.avro.types import Written
 from detector.rows.messages import parted
 from detector.rows.paths import Layout, Path
 from detector.rows.refusals import Refusal
-from detector.rows.values import Found, to_float32
+from detector.rows.values import Found, Kind, to_kind
 
 Registry = Callable[[int], Written | None]
 """Gives the writer's schema of a number, None where there is none; raises where that cannot be found out."""
@@ -33,20 +33,20 @@ NO_WIRE = Refusal("not_avro", "no zero byte and schema number at its start, whic
 class AvroRows:
     """Reads records that have a value for each feature of a layout, whatever their schemas have besides."""
 
-    def __init__(self, layout: Layout, registry: Registry) -> None:
-        self._layout, self._registry = layout, registry
+    def __init__(self, layout: Layout, registry: Registry, kind: Kind = np.float32) -> None:
+        self._layout, self._registry, self._kind = layout, registry, kind
         self._plans: dict[int, Plan | Refusal] = {}
 
-    def whole(self, values: Sequence[bytes]) -> NDArray[np.float32] | None:
+    def whole(self, values: Sequence[bytes]) -> NDArray[Any] | None:
         """The matrix (n, d) of a batch, or None where a value is no row."""
         wide, refused = self._read(values)
-        return None if refused else to_float32(wide.T)
+        return None if refused else to_kind(wide.T, self._kind)
 
     def each(self, values: Sequence[bytes]) -> Found:
         """What can be read of values that may be anything."""
         wide, refused = self._read(values)
         kept = [place for place in range(len(values)) if place not in refused]
-        return Found(to_float32(wide.T[kept]), kept, refused)
+        return Found(to_kind(wide.T[kept], self._kind), kept, refused)
 
     def field(self, path: Path) -> Callable[[bytes], tuple[Any, str]]:
         """What finds one field of a row, and the unit of time that its schema names; None where there is nothing."""
