@@ -1,16 +1,18 @@
 """How fast a replay sends, beside the bare client; and how well it keeps a pace.
 
-`python -m tests.benchmarks.playing [--rows N] [--repeats N] [--minutes M] [--out FILE]` sends simulated cards of 30
-numbers to a fresh topic of 4 partitions, in turn by `python -m replay` flat out and by a loop that does nothing but
-hand records that were made before to the client of the same settings, and prints rows a second of each, the median of
-the repeats. A replay's time has its encoding in it and not the reading of its file. With --minutes it then plays rows
-of so many minutes at 60x and prints how late they were and how long it took beside how long it should.
+`python -m tests.benchmarks.playing [--rows N] [--repeats N] [--minutes M] [--gigabytes G] [--out FILE]` sends simulated
+cards of 30 numbers to a fresh topic of 4 partitions, in turn by `python -m replay` flat out and by a loop that does
+nothing but hand records that were made before to the client of the same settings, and prints rows a second of each, the
+median of the repeats. A replay's time has its encoding in it and not the reading of its file. With --minutes it then
+plays rows of so many minutes at 60x and prints how late they were and how long it took beside how long it should. With
+--gigabytes it plays a Parquet file of that size, and one of a tenth, and prints the most memory that each took.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -33,6 +35,7 @@ from replay.outbox import rows_of
 from replay.settings import Settings
 from replay.source import Files
 from tests.broker import create_topic, start
+from tests.replay.made import long_parquet
 
 PARTITIONS = 4
 COLUMNS = 30
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--gigabytes", type=float, default=0.0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     broker = start()
@@ -74,7 +78,9 @@ def main() -> None:
                 rates = f"bare {one.bare:>9,.0f} rows/s  replay {one.replay:>9,.0f} rows/s"
                 print(f"{one.format:7}{how:16}{rates}  {one.share:.0%}", flush=True)
             if chosen.minutes:
-                print(paced(broker.bootstrap, Path(folder), chosen.minutes * 60))
+                print(paced(broker.bootstrap, Path(folder), chosen.minutes * 60), flush=True)
+            for gigabytes in (chosen.gigabytes / 10, chosen.gigabytes) if chosen.gigabytes else ():
+                print(remembered(broker.bootstrap, Path(folder) / "long.parquet", gigabytes), flush=True)
     finally:
         broker.stop()
     if chosen.out:
@@ -165,6 +171,22 @@ def paced(bootstrap: str, folder: Path, seconds: float) -> str:
     taken = re.search(r"rows/s, (\d+\.\d) s", said)
     assert taken is not None
     return f"60x: {said.strip()}; {seconds:g} s wanted, {float(taken[1]) / seconds - 1:+.3%}"
+
+
+def remembered(bootstrap: str, path: Path, gigabytes: float) -> str:
+    """The most memory that a replay of a file of this size has at any moment; the topic keeps little of it."""
+    rows = long_parquet(path, round(gigabytes * 1e9), COLUMNS)
+    topic = f"t{uuid.uuid4().hex[:8]}"
+    create_topic(bootstrap, topic, PARTITIONS, retention_bytes=1 << 28, segment_bytes=1 << 26)
+    line = [sys.executable, "-m", "replay", str(path), "--bootstrap-servers", bootstrap, "--topic", topic]
+    with subprocess.Popen([*line, "--format", "packed"], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        said = child.stdout.read().strip()
+        _, code, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(code)
+    path.unlink()
+    assert child.returncode == 0, said
+    return f"{gigabytes:g} GB, {rows:,} rows: {usage.ru_maxrss / 1024:,.0f} MiB at most; {said}"
 
 
 if __name__ == "__main__":

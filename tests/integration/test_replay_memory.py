@@ -10,33 +10,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tests.broker import Broker, create_topic
+from tests.replay.made import long_parquet
 
 MIB = 1 << 20
 LIMIT = 640 * MIB
 """What the process may have; Python with its libraries takes 200 MiB of it."""
-
-FEATURES, GROUP = 30, 100_000
-
-
-def parquet(path: Path, most: int, shuffled: bool) -> int:
-    """Writes random float32 columns and an event time until the file has so many bytes; returns the rows."""
-    rng = np.random.default_rng(0)
-    kinds = [pa.field(f"v{number}", pa.float32()) for number in range(FEATURES)]
-    schema = pa.schema([*kinds, pa.field("time", pa.int64())])
-    rows = 0
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
-        while path.stat().st_size < most:
-            times = rng.integers(0, 10**6, GROUP) if shuffled else np.arange(rows, rows + GROUP) // 100
-            columns = [pa.array(one) for one in rng.random((FEATURES, GROUP), dtype=np.float32)]
-            writer.write_table(pa.table([*columns, pa.array(times)], schema=schema))
-            rows += GROUP
-    return rows
 
 
 @pytest.fixture
@@ -53,7 +34,7 @@ def test_a_file_of_several_times_the_memory(
     broker: Broker, long_file: Path, tmp_path: Path, shuffled: bool, times: int
 ) -> None:
     """Under a limit of a third of the file's size all rows are sent, be they sorted on disk first, and none fails."""
-    rows = parquet(long_file, times * LIMIT, shuffled)
+    rows = long_parquet(long_file, times * LIMIT, shuffled=shuffled)
     topic = f"t{uuid.uuid4().hex[:8]}"
     create_topic(broker.bootstrap, topic, 4)
     command = [sys.executable, "-m", "replay", str(long_file), "--bootstrap-servers", broker.bootstrap]

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from detector.errors import Failure
 from detector.kafka import Record
@@ -195,3 +197,18 @@ def replay(world: World, batch: Batch, speed: str = "max", **given: Any) -> Repl
     told = Plan("rows", plan.pop("labels", None), parse(speed), **plan)
     watch, stop = given.pop("watch", Silence()), given.pop("stop", Stop())
     return Replay(cut(batch), told, world, watch, stop, clock=world.clock(), **given)
+
+
+def long_parquet(path: Path, most: int, features: int = 30, shuffled: bool = False, group: int = 100_000) -> int:
+    """Writes random float32 columns and an event time until the file has so many bytes; returns the rows."""
+    rng = np.random.default_rng(0)
+    kinds = [pa.field(f"v{number}", pa.float32()) for number in range(features)]
+    schema = pa.schema([*kinds, pa.field("time", pa.int64())])
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        while path.stat().st_size < most:
+            times = rng.integers(0, 10**6, group) if shuffled else np.arange(rows, rows + group) // 100
+            columns = [pa.array(one) for one in rng.random((features, group), dtype=np.float32)]
+            writer.write_table(pa.table([*columns, pa.array(times)], schema=schema))
+            rows += group
+    return rows
