@@ -1,7 +1,8 @@
-"""What is opened by the replay's tests is closed."""
+"""What the replay's tests open is closed, and what they silence is heard again."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -15,3 +16,12 @@ def closed() -> Iterator[None]:
     yield
     while OPEN:
         OPEN.pop().close()
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """The command silences the client's log for its process, which here is that of other tests too."""
+    log = logging.getLogger("detector.kafka")
+    level = log.level
+    yield
+    log.setLevel(level)
