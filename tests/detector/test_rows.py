@@ -35,6 +35,7 @@ from detector.schema import Schema
 from tests.arrays import f32
 from tests.conftest import real
 from tests.messages import FakeMessage, json_message
+from tests.straight_reading import Found, straight
 
 SCHEMA = Schema(("a", "b", "c"))
 GAPPY = Schema(("a", "b", "c"), optional=("b",))
@@ -43,7 +44,6 @@ MIXED = Schema(("a", "b", "c"), categories={"b": TEXTS}, booleans=("c",))
 MIXED_GAPPY = Schema(("c", "a", "b"), ("a", "b", "c"), categories={"b": TEXTS}, booleans=("c",))
 SCHEMAS = [SCHEMA, GAPPY, MIXED, MIXED_GAPPY]
 LARGEST = float(np.finfo(np.float32).max)
-Found = list[float] | str
 Fields = Mapping[str, str]
 
 
@@ -62,50 +62,6 @@ def reason(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> str:
     assert len(rows) == 0
     assert rejects[0].detail
     return rejects[0].reason
-
-
-def straight(content: bytes, schema: Schema, fields: Fields | None = None) -> Found:
-    """A row's float32 numbers, or the reason why it is none: json, feature by feature. fields: paths of some."""
-    try:
-        found = json.loads(content.decode("utf-8"), parse_int=float)
-    except UnicodeDecodeError:
-        return "not_utf8"
-    except (ValueError, RecursionError):
-        return "not_json"
-    if not isinstance(found, dict):
-        return "not_an_object"
-    paths = {name: (fields or {}).get(name) for name in schema.features}
-    numbers = [
-        straight_number(found, name, path.split(".") if path else [name], schema) for name, path in paths.items()
-    ]
-    if wrong := [one for one in numbers if isinstance(one, str)]:
-        return wrong[0]
-    with np.errstate(over="ignore"):
-        narrow = [float(np.float32(one)) for one in numbers]
-    if any(map(math.isinf, narrow)):
-        return "not_finite"
-    truths = [one for one, name in zip(narrow, schema.features, strict=True) if name in schema.booleans]
-    return narrow if all(one in (0, 1) or math.isnan(one) for one in truths) else "not_a_number"
-
-
-def straight_number(found: Any, name: str, path: list[str], schema: Schema) -> float | str:
-    value, optional = found, name in schema.optional
-    for step in path:
-        if not isinstance(value, dict):
-            return math.nan if value is None and optional else "not_an_object"
-        if step not in value:
-            return math.nan if optional else "missing_feature"
-        value = value[step]
-    if optional and value is None:
-        return math.nan
-    if name in schema.categories:
-        known = list(schema.categories[name])
-        return "not_a_category" if not isinstance(value, str) else float([*known, value].index(value))
-    if name in schema.booleans and isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, float):
-        return "not_a_number"
-    return value if math.isfinite(value) else "not_finite"
 
 
 def found_by(decoder: Decoder, content: bytes) -> Found:
