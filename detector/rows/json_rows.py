@@ -10,15 +10,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.rows.json_faults import JsonFaults
+from detector.rows.json_faults import REFUSED, JsonFaults
 from detector.rows.json_structs import Leaf, field, flattened, struct
 from detector.rows.paths import Layout, Path
 from detector.rows.refusals import Refusal
 from detector.rows.values import Found, Numbers, to_matrix
 from detector.schema import LONGEST_CATEGORY, Schema
-
-REFUSED = (msgspec.MsgspecError, RecursionError)
-"""What the fast decoder raises for a value that may be no row."""
 
 
 class JsonRows:

@@ -151,6 +151,57 @@ def test_what_json_takes_for_a_number_is_no_object(content: bytes) -> None:
     assert reason(content) == straight(content, SCHEMA)
 
 
+escapes = st.lists(
+    st.sampled_from([r"\ud800", r"\udc00", r"\uD83D\uDE00", r"\\", r"\n", r"\u0061", r"\ud8", "ud800", "a", "c"]),
+    max_size=5,
+).map(lambda some: f'"{"".join(some)}"')
+
+
+@given(st.lists(st.tuples(escapes | st.sampled_from(['"a"', '"b"', '"c"']), escapes | st.just("1")), max_size=6))
+@example([('"a"', "1"), ('"b"', r'"\ud800"'), ('"c"', "1")])
+@example([('"a"', "1"), (r'"\ud83d\ude00"', "1"), ('"c"', r'"\udc00"')])
+@example([(r'"\\\ud800"', r'"\\ud800\udc00"'), (r'"\\ud83d"', r'"x"')])
+def test_halves_of_surrogates_anywhere(pairs: list[tuple[str, str]]) -> None:
+    """Whatever escapes are in names and texts, halves of surrogates among them, a row is read as json reads it."""
+    content = f"{{{','.join(f'{name}:{value}' for name, value in pairs)}}}".encode()
+    for schema in (SCHEMA, MIXED, Schema(("a", "c", "😀")), Schema(("a",), ("a",))):
+        assert same(found_by(Decoder(schema), content), straight(content, schema))
+
+
+pieces = st.sampled_from([*"[[[[]], \n{}1", '"a]"', '"["', '{"a":', "NaN", "-", '"', r'"\ud800"', "é"])
+
+
+def json_says(content: bytes) -> tuple[str, str]:
+    """The reason and the sentence for a list, by the json module alone."""
+    try:
+        json.loads(content.decode("utf-8"), parse_int=float)
+    except (ValueError, RecursionError) as error:
+        return "not_json", str(error)
+    return "not_an_object", "a JSON list, an object wanted"
+
+
+@given(
+    st.sampled_from(["[", "[ ", "[\n", "[[ "]), st.integers(0, 390), st.lists(pieces, max_size=9), st.integers(0, 800)
+)
+@example("[", 390, [], 0)
+@example("[", 390, [], 390)
+@example("[", 390, [], 389)
+@example("[\n", 300, ["1", ",", "\n", "NaN", " "], 2)
+def test_lists_in_lists(opening: str, count: int, inside: list[str], closed: int) -> None:
+    """What begins as a list, however deep and wherever it ends, is refused in the very words that json has for it."""
+    content = ("[" + opening * count + "".join(inside) + "]" * min(closed, count)).encode()
+    _, (reject,) = decode(content)
+    assert (reject.reason, reject.detail) == json_says(content)
+
+
+@pytest.mark.parametrize("depth", [700, 5_000, 100_000])
+def test_deep_lists(depth: int) -> None:
+    """The same for lists that are deeper than the stack, closed or not."""
+    for content in (b"[" * depth, b"[" * depth + b"]" * depth, b"[ " * depth, b"[" * depth + b"NaN" + b"]" * 3):
+        _, (reject,) = decode(content)
+        assert (reject.reason, reject.detail) == json_says(content)
+
+
 FIELDS: list[Fields] = [
     {"b": "p.b", "c": "p.q.c"},
     {"a": "p.a", "b": "p.b", "c": "p.c"},
