@@ -25,7 +25,7 @@ class JsonRows:
         schema = self._schema = layout.schema
         row = struct(layout.root, lambda place: _leaf(schema, schema.features[place]))
         self._steps = (msgspec.json.Decoder(row).decode, *flattened(layout))
-        self._faults = JsonFaults(layout)
+        self._faults = JsonFaults(layout, self._numbers)
 
     def whole(self, values: Sequence[bytes]) -> NDArray[np.float32] | None:
         """The matrix (n, d) of a batch, or None where a value is no row."""

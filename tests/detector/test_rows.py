@@ -159,6 +159,7 @@ escapes = st.lists(
 
 @given(st.lists(st.tuples(escapes | st.sampled_from(['"a"', '"b"', '"c"']), escapes | st.just("1")), max_size=6))
 @example([('"a"', "1"), ('"b"', r'"\ud800"'), ('"c"', "1")])
+@example([('"a"', "1"), ('"b"', "1"), ('"c"', "1"), ('"d"', r'"\\\ud800"')])
 @example([('"a"', "1"), (r'"\ud83d\ude00"', "1"), ('"c"', r'"\udc00"')])
 @example([(r'"\\\ud800"', r'"\\ud800\udc00"'), (r'"\\ud83d"', r'"x"')])
 def test_halves_of_surrogates_anywhere(pairs: list[tuple[str, str]]) -> None:
