@@ -6,7 +6,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter, time
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ DRIFT_MEANINGS = {
 }
 """Figures of drift: their metrics' last words, what they are, and whether the score has them too."""
 BATCH_ROWS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
+
+Collected = TypeVar("Collected", bound=Collector)
 
 
 # A timestamp beside each counter doubles the series and says what Prometheus knows.
@@ -221,45 +223,50 @@ class Metrics:
         drift: Drift,
         clock: Callable[[], float] = time,
     ) -> None:
-        registry = self.registry = CollectorRegistry()
-        self._scores = ScoreHistogram(threshold)
-        registry.register(self._scores)
-        self._drift = DriftGauges(drift)
-        registry.register(self._drift)
-        self._changes = Counter(
-            "detector_drift_changes", "Features, and the score, that changed to a state.", ["state"], registry=registry
+        self.registry = CollectorRegistry()
+        self._scores = self._shown(ScoreHistogram(threshold))
+        self._drift = self._shown(DriftGauges(drift))
+        self._changes = self._counter(
+            "detector_drift_changes", "Features, and the score, that changed to a state.", "state", STATES
         )
-        self._rows = Counter("detector_rows", "Rows scored and committed.", registry=registry)
-        self._alerts = Counter("detector_alerts", "Alerts published.", registry=registry)
-        self._rejects = Counter("detector_rejects", "Messages sent to dead letters.", ["reason"], registry=registry)
+        self._rows = self._counter("detector_rows", "Rows scored and committed.")
+        self._alerts = self._counter("detector_alerts", "Alerts published.")
+        self._rejects = self._counter("detector_rejects", "Messages sent to dead letters.", "reason", REASONS)
+        self._batches()
+        self._transactions = self._counter(
+            "detector_transactions", "Commits of a batch, by how they ended.", "outcome", OUTCOMES
+        )
+        self._partitions = self._shown(PartitionGauges(clock))
+        self._shadow = self._shown(ShadowMetrics())
+        self._refused = self._counter("detector_models_refused", "Successors of the model that could not be served.")
+        self._model = Info("detector_model", "The model that is served.", registry=self.registry)
+        self._name(model)
+
+    def _batches(self) -> None:
+        """What is told of batches: how long they take, and how large they are."""
         self._latency = Histogram(
             "detector_alert_latency_seconds",
             "From an alerting row's event time to the commit of its alert.",
             buckets=LATENCY_SECONDS,
-            registry=registry,
+            registry=self.registry,
         )
-        self._batch = Histogram("detector_batch_rows", "Messages in a batch.", buckets=BATCH_ROWS, registry=registry)
+        self._batch = Histogram(
+            "detector_batch_rows", "Messages in a batch.", buckets=BATCH_ROWS, registry=self.registry
+        )
         self._stages = Summary(
-            "detector_stage_seconds", "Time spent in each stage of a batch.", ["stage"], registry=registry
+            "detector_stage_seconds", "Time spent in each stage of a batch.", ["stage"], registry=self.registry
         )
-        self._transactions = Counter(
-            "detector_transactions", "Commits of a batch, by how they ended.", ["outcome"], registry=registry
-        )
-        self._partitions = PartitionGauges(clock)
-        registry.register(self._partitions)
-        self._shadow = ShadowMetrics()
-        registry.register(self._shadow)
-        self._refused = Counter(
-            "detector_models_refused", "Successors of the model that could not be served.", registry=registry
-        )
-        self._model = Info("detector_model", "The model that is served.", registry=registry)
-        self._name(model)
-        for reason in REASONS:
-            self._rejects.labels(reason)
-        for outcome in OUTCOMES:
-            self._transactions.labels(outcome)
-        for state in STATES:
-            self._changes.labels(state)
+
+    def _shown(self, collector: Collected) -> Collected:
+        self.registry.register(collector)
+        return collector
+
+    def _counter(self, name: str, meaning: str, label: str = "", values: Iterable[str] = ()) -> Counter:
+        """A counter; with a label, all whose values are there from the beginning, at 0."""
+        counter = Counter(name, meaning, [label] if label else [], registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
 
     def _name(self, model: ModelName) -> None:
         self._model.info({"name": model.name, "version": model.version, "sha256": model.sha256})

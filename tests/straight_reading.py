@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +45,12 @@ def straight_message(
     form = (named[-1] or b"").decode("utf-8", "replace") or form if named else form
     if form == "avro" and writers is not None:
         return straight_avro(content, schema, writers)
-    readings = {"json": straight, "packed": straight_packed}
+    readings: dict[str, Callable[[bytes, Schema], Found]] = {"json": straight, "packed": straight_packed}
     return readings[form](content, schema) if form in readings else "unknown_format"
 
 
-def straight(content: bytes, schema: Schema) -> Found:
-    """Reads a JSON value: json, feature by feature."""
+def straight(content: bytes, schema: Schema, fields: Mapping[str, str] | None = None) -> Found:
+    """Reads a JSON value: json, feature by feature. fields: paths of those that are not under their names."""
     try:
         found = json.loads(content.decode("utf-8"), parse_int=float)
     except UnicodeDecodeError:
@@ -59,7 +59,10 @@ def straight(content: bytes, schema: Schema) -> Found:
         return "not_json"
     if not isinstance(found, dict):
         return "not_an_object"
-    numbers = [straight_number(found, name, schema) for name in schema.features]
+    paths = {name: (fields or {}).get(name) for name in schema.features}
+    numbers = [
+        straight_number(found, name, path.split(".") if path else [name], schema) for name, path in paths.items()
+    ]
     if wrong := [one for one in numbers if isinstance(one, str)]:
         return wrong[0]
     with np.errstate(over="ignore"):
@@ -70,13 +73,17 @@ def straight(content: bytes, schema: Schema) -> Found:
     return narrow if all(one in (0, 1) or math.isnan(one) for one in truths) else "not_a_number"
 
 
-def straight_number(found: dict[str, Any], name: str, schema: Schema) -> float | str:
-    """The number that a feature of a JSON object is, or why it is none."""
-    value = found.get(name)
-    if name in schema.optional and value is None:
+def straight_number(found: Any, name: str, path: Sequence[str], schema: Schema) -> float | str:
+    """The number that a feature of a JSON object is, found along its path, or why it is none."""
+    value, optional = found, name in schema.optional
+    for step in path:
+        if not isinstance(value, dict):
+            return math.nan if value is None and optional else "not_an_object"
+        if step not in value:
+            return math.nan if optional else "missing_feature"
+        value = value[step]
+    if optional and value is None:
         return math.nan
-    if name not in found:
-        return "missing_feature"
     if name in schema.categories:
         known = list(schema.categories[name])
         return "not_a_category" if not isinstance(value, str) else float([*known, value].index(value))

@@ -6,16 +6,16 @@ It takes ten times as long, so it is asked only where it could say something els
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress, count
 from operator import is_not
 from typing import Any
 
 import msgspec
 
+from detector.rows.json_module import TOO_DEEP, decoded, unclosed
 from detector.rows.json_structs import Leaf, flattened, struct
 from detector.rows.paths import Layout
 from detector.rows.refusals import Refusal
@@ -27,22 +27,34 @@ NO_NUMBERS = (b"NaN", b"Infinity")
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """Perhaps half a surrogate: JSON, though msgspec refuses one without the other."""
 
-_json = json.JSONDecoder(parse_int=float)
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""Half a surrogate, or either half of two that make a character, where no backslash before it makes it text."""
+
+REFUSED = (msgspec.MsgspecError, RecursionError)
+"""What msgspec raises for a value that is nothing of what is asked for."""
+
+A_LIST = "Expected `object`, got `array`"
+"""What msgspec says of a value that is a list itself; of a list inside it says where."""
+
+Shown: Any = float | int | str | bool | None | list[msgspec.Raw] | dict[str, msgspec.Raw]
+"""Any JSON value, of which lists and objects are not looked into: a thousand of them in each other cost no more."""
 
 
 class JsonFaults:
-    """Finds why values are no rows of a layout."""
+    """Finds why values are no rows of a layout. rows: reads those that are, the fast way."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        loose = struct(layout.root, lambda place: Leaf(Any, ABSENT))
+    def __init__(self, layout: Layout, rows: Callable[[Sequence[bytes]], Iterator[Numbers]]) -> None:
+        self._layout, self._rows = layout, rows
+        loose = struct(layout.root, lambda place: Leaf(Shown, ABSENT))
         self._loose = msgspec.json.Decoder(loose).decode
         self._flattened = flattened(layout)
+        self._skipped = msgspec.json.Decoder(msgspec.Raw).decode
         self._untyped = msgspec.json.Decoder(float_hook=float).decode
         schema = layout.schema
         self._kinds = [str if name in schema.categories else float for name in schema.features]
         self._not_finite = [Refusal("not_finite", f"feature {name!r} is NaN or infinite") for name in schema.features]
         self._spelled_by_names = any(one.decode() in ".".join(path) for path in layout.paths for one in NO_NUMBERS)
+        self._astral = any(one > "\uffff" for path in layout.paths for one in "".join(path))
         self._numbers: dict[str, re.Pattern[bytes]] = {}
 
     def read(self, value: bytes, error: Exception) -> Numbers | Refusal:
@@ -52,6 +64,8 @@ class JsonFaults:
         if not isinstance(error, msgspec.ValidationError):
             return self._straight(value)
         told = str(error)
+        if told == A_LIST:
+            return self._list(value)
         try:
             fault = self._infinite(value, told) if told.startswith("Number out of range") else self._fault(value)
             return fault or self._patient(value)
@@ -82,8 +96,22 @@ class JsonFaults:
         if _stands_at_no_number(value, told):
             return self._nan(value) or self._straight(value)
         if b"\\" in value and HALF.search(value):
-            return self._straight(value)
+            return self._half(value) or self._straight(value)
         return Refusal("not_json", told[:200])
+
+    def _half(self, value: bytes) -> Numbers | Refusal | None:
+        """Reads a value that may hold half a surrogate; None where that cannot be done without json.
+
+        Surrogates and backslashes are made control characters: text stays text, though other text, and no name becomes
+        a feature's.
+        """
+        if self._astral:
+            return None
+        mended = SURROGATE.sub(rb"\\u0000", value.replace(rb"\\", rb"\n"))
+        try:
+            return self._fault(mended) or (None if self._layout.schema.categories else next(self._rows([mended])))
+        except REFUSED:
+            return None
 
     def _nan(self, value: bytes) -> Refusal | None:
         """What is wrong with a value that holds NaN or Infinity, if that is a feature; None where it has to be read."""
@@ -123,15 +151,29 @@ class JsonFaults:
         """Reads a value whose numbers may be infinite, and its objects no objects."""
         try:
             found = self._untyped(value)
-        except (msgspec.MsgspecError, RecursionError):
+        except REFUSED:
             return self._straight(value)
         numbers = self._of_object(found)
         return numbers if isinstance(numbers, Refusal) else self._straight(value)
 
-    def _straight(self, value: bytes) -> Numbers | Refusal:
-        """What json makes of a value."""
+    def _list(self, value: bytes) -> Numbers | Refusal:
+        """Reads a value that begins as a list: no row, and perhaps not JSON."""
+        start = unclosed(value)
+        if not start:
+            try:
+                self._skipped(value)
+                return self._of_object([])
+            except RecursionError:
+                if b"{" not in value:
+                    return Refusal("not_json", TOO_DEEP)  # json needs no less of the stack
+            except msgspec.MsgspecError:
+                pass
+        return self._straight(value, start)
+
+    def _straight(self, value: bytes, start: int = 0) -> Numbers | Refusal:
+        """What json makes of a value. start: what `unclosed` found of it."""
         try:
-            return self._of_object(_json.decode(value.decode("utf-8")))
+            return self._of_object(decoded(value, start))
         except (ValueError, RecursionError) as error:
             return Refusal("not_json", f"{error}"[:200])
 

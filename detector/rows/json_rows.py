@@ -10,15 +10,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.rows.json_faults import JsonFaults
+from detector.rows.json_faults import REFUSED, JsonFaults
 from detector.rows.json_structs import Leaf, field, flattened, struct
 from detector.rows.paths import Layout, Path
 from detector.rows.refusals import Refusal
 from detector.rows.values import Found, Kind, Numbers, to_matrix
 from detector.schema import LONGEST_CATEGORY, Schema
-
-REFUSED = (msgspec.MsgspecError, RecursionError)
-"""What the fast decoder raises for a value that may be no row."""
 
 
 class JsonRows:
@@ -29,7 +26,7 @@ class JsonRows:
         self._schema = schema
         row = struct(layout.root, lambda place: _leaf(schema, schema.features[place]))
         self._steps = (msgspec.json.Decoder(row).decode, *flattened(layout))
-        self._faults = JsonFaults(layout)
+        self._faults = JsonFaults(layout, self._numbers)
 
     def whole(self, values: Sequence[bytes]) -> NDArray[Any] | None:
         """The matrix (n, d) of a batch, or None where a value is no row."""

@@ -8,32 +8,25 @@ position at which it comes, which a member that takes over from a dead one finds
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from detector import artifact, table
+from detector import artifact
 from detector.artifact import Artifact
 from detector.kafka import Reader
 from detector.rebuild import Ranges, rebuild
 from detector.rows import Decoder, Message
 from detector.statistics import RunningMedianMad
+from tests.benchmarks.cards import broker_and_folder, fill, filled, keep, material
 from tests.benchmarks.line import machine
-from tests.broker import delete_topic, start
-from tests.fuzz import Material
-from tests.integration.line import Sent, Topics, make_topics, send
-from trainer.simulate import simulated_cards
-
-RECIPE = "cards-30-14-7-4"
+from tests.benchmarks.line.models import Models
+from tests.integration.line import Topics
 
 
 @dataclass(frozen=True)
@@ -56,44 +49,24 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
-    broker = start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            found = measure(broker.bootstrap, Path(folder), chosen)
-    finally:
-        broker.stop()
+    with broker_and_folder() as (bootstrap, folder):
+        found = measure(bootstrap, folder, chosen)
     print(as_text(found, chosen.partitions, chosen.rows))
-    if chosen.out:
-        chosen.out.write_text(json.dumps([asdict(one) for one in found], indent=2))
+    keep(found, chosen.out)
 
 
 def measure(bootstrap: str, folder: Path, chosen: argparse.Namespace) -> list[Times]:
     """Packed and JSON rows, at the log's end and behind it."""
-    model = folder / "model"
-    fit = [sys.executable, "-m", "trainer", "fit", "simulated-cards", "--out", str(model), "--recipe", RECIPE]
-    subprocess.run([*fit, "--epochs", "2"], check=True, capture_output=True)
-    served = artifact.load(model)
-    material = Material.of(
-        served.schema.features, table.matrix(simulated_cards(10_000, seed=5), served.schema.features)
-    )
+    model = Models(folder).cards()
+    served, rows = artifact.load(model), material(model)
     found = []
-    for form, values in (("packed", material.packed), ("json", material.json)):
-        topics = make_topics(bootstrap, chosen.partitions)
-        fill(topics, values, 2 * chosen.rows)
-        found.append(compare(topics, served, form, chosen.rows, 0, chosen.repeats))
-        fill(topics, values, chosen.behind)
-        found.append(compare(topics, served, form, chosen.rows, chosen.behind, chosen.repeats))
-        delete_topic(bootstrap, topics.input)
+    for form, values in (("packed", rows.packed), ("json", rows.json)):
+        made = [(value, []) for value in values]
+        with filled(bootstrap, made, 2 * chosen.rows * chosen.partitions, chosen.partitions) as topics:
+            found.append(compare(topics, served, form, chosen.rows, 0, chosen.repeats))
+            fill(topics, made, chosen.behind * chosen.partitions)
+            found.append(compare(topics, served, form, chosen.rows, chosen.behind, chosen.repeats))
     return found
-
-
-def fill(topics: Topics, values: list[bytes], rows: int) -> None:
-    """Publishes so many rows to each partition, from each batch a piece."""
-    piece = 512
-    for begin in range(0, rows, piece):
-        some = [values[(begin + number) % len(values)] for number in range(min(piece, rows - begin))]
-        sent: list[Sent] = [(value, partition, []) for partition in range(topics.partitions) for value in some]
-        send(topics.bootstrap, topics.input, sent)
 
 
 def compare(topics: Topics, served: Artifact, form: str, rows: int, behind: int, repeats: int) -> Times:

@@ -35,6 +35,7 @@ from detector.schema import Schema
 from tests.arrays import f32
 from tests.conftest import real
 from tests.messages import FakeMessage, json_message
+from tests.straight_reading import Found, straight
 
 SCHEMA = Schema(("a", "b", "c"))
 GAPPY = Schema(("a", "b", "c"), optional=("b",))
@@ -43,7 +44,6 @@ MIXED = Schema(("a", "b", "c"), categories={"b": TEXTS}, booleans=("c",))
 MIXED_GAPPY = Schema(("c", "a", "b"), ("a", "b", "c"), categories={"b": TEXTS}, booleans=("c",))
 SCHEMAS = [SCHEMA, GAPPY, MIXED, MIXED_GAPPY]
 LARGEST = float(np.finfo(np.float32).max)
-Found = list[float] | str
 Fields = Mapping[str, str]
 
 
@@ -62,50 +62,6 @@ def reason(content: bytes | None, schema: Schema = SCHEMA, **more: Any) -> str:
     assert len(rows) == 0
     assert rejects[0].detail
     return rejects[0].reason
-
-
-def straight(content: bytes, schema: Schema, fields: Fields | None = None) -> Found:
-    """A row's float32 numbers, or the reason why it is none: json, feature by feature. fields: paths of some."""
-    try:
-        found = json.loads(content.decode("utf-8"), parse_int=float)
-    except UnicodeDecodeError:
-        return "not_utf8"
-    except (ValueError, RecursionError):
-        return "not_json"
-    if not isinstance(found, dict):
-        return "not_an_object"
-    paths = {name: (fields or {}).get(name) for name in schema.features}
-    numbers = [
-        straight_number(found, name, path.split(".") if path else [name], schema) for name, path in paths.items()
-    ]
-    if wrong := [one for one in numbers if isinstance(one, str)]:
-        return wrong[0]
-    with np.errstate(over="ignore"):
-        narrow = [float(np.float32(one)) for one in numbers]
-    if any(map(math.isinf, narrow)):
-        return "not_finite"
-    truths = [one for one, name in zip(narrow, schema.features, strict=True) if name in schema.booleans]
-    return narrow if all(one in (0, 1) or math.isnan(one) for one in truths) else "not_a_number"
-
-
-def straight_number(found: Any, name: str, path: list[str], schema: Schema) -> float | str:
-    value, optional = found, name in schema.optional
-    for step in path:
-        if not isinstance(value, dict):
-            return math.nan if value is None and optional else "not_an_object"
-        if step not in value:
-            return math.nan if optional else "missing_feature"
-        value = value[step]
-    if optional and value is None:
-        return math.nan
-    if name in schema.categories:
-        known = list(schema.categories[name])
-        return "not_a_category" if not isinstance(value, str) else float([*known, value].index(value))
-    if name in schema.booleans and isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, float):
-        return "not_a_number"
-    return value if math.isfinite(value) else "not_finite"
 
 
 def found_by(decoder: Decoder, content: bytes) -> Found:
@@ -193,6 +149,58 @@ def test_odd_json_is_read_as_json_reads_it(row: Any, place: int, odd: bytes, ins
 def test_what_json_takes_for_a_number_is_no_object(content: bytes) -> None:
     """NaN alone, too, is what the json module says it is."""
     assert reason(content) == straight(content, SCHEMA)
+
+
+escapes = st.lists(
+    st.sampled_from([r"\ud800", r"\udc00", r"\uD83D\uDE00", r"\\", r"\n", r"\u0061", r"\ud8", "ud800", "a", "c"]),
+    max_size=5,
+).map(lambda some: f'"{"".join(some)}"')
+
+
+@given(st.lists(st.tuples(escapes | st.sampled_from(['"a"', '"b"', '"c"']), escapes | st.just("1")), max_size=6))
+@example([('"a"', "1"), ('"b"', r'"\ud800"'), ('"c"', "1")])
+@example([('"a"', "1"), ('"b"', "1"), ('"c"', "1"), ('"d"', r'"\\\ud800"')])
+@example([('"a"', "1"), (r'"\ud83d\ude00"', "1"), ('"c"', r'"\udc00"')])
+@example([(r'"\\\ud800"', r'"\\ud800\udc00"'), (r'"\\ud83d"', r'"x"')])
+def test_halves_of_surrogates_anywhere(pairs: list[tuple[str, str]]) -> None:
+    """Whatever escapes are in names and texts, halves of surrogates among them, a row is read as json reads it."""
+    content = f"{{{','.join(f'{name}:{value}' for name, value in pairs)}}}".encode()
+    for schema in (SCHEMA, MIXED, Schema(("a", "c", "😀")), Schema(("a",), ("a",))):
+        assert same(found_by(Decoder(schema), content), straight(content, schema))
+
+
+pieces = st.sampled_from([*"[[[[]], \n{}1", '"a]"', '"["', '{"a":', "NaN", "-", '"', r'"\ud800"', "é"])
+
+
+def json_says(content: bytes) -> tuple[str, str]:
+    """The reason and the sentence for a list, by the json module alone."""
+    try:
+        json.loads(content.decode("utf-8"), parse_int=float)
+    except (ValueError, RecursionError) as error:
+        return "not_json", str(error)
+    return "not_an_object", "a JSON list, an object wanted"
+
+
+@given(
+    st.sampled_from(["[", "[ ", "[\n", "[[ "]), st.integers(0, 390), st.lists(pieces, max_size=9), st.integers(0, 800)
+)
+@example("[", 390, [], 0)
+@example("[", 390, [], 390)
+@example("[", 390, [], 389)
+@example("[\n", 300, ["1", ",", "\n", "NaN", " "], 2)
+def test_lists_in_lists(opening: str, count: int, inside: list[str], closed: int) -> None:
+    """What begins as a list, however deep and wherever it ends, is refused in the very words that json has for it."""
+    content = ("[" + opening * count + "".join(inside) + "]" * min(closed, count)).encode()
+    _, (reject,) = decode(content)
+    assert (reject.reason, reject.detail) == json_says(content)
+
+
+@pytest.mark.parametrize("depth", [700, 5_000, 100_000])
+def test_deep_lists(depth: int) -> None:
+    """The same for lists that are deeper than the stack, closed or not."""
+    for content in (b"[" * depth, b"[" * depth + b"]" * depth, b"[ " * depth, b"[" * depth + b"NaN" + b"]" * 3):
+        _, (reject,) = decode(content)
+        assert (reject.reason, reject.detail) == json_says(content)
 
 
 FIELDS: list[Fields] = [

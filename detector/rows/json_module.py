@@ -1,0 +1,45 @@
+"""What the json module makes of a value: the word that counts, asked for where the fast decoder's does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+TOO_DEEP = "maximum recursion depth exceeded while decoding a JSON array from a unicode string"
+"""What json says of lists within lists without end."""
+
+SHALLOW = 800
+"""Nesting for which json's stack has room, whoever calls: 200 of the interpreter's 1,000 frames are left to them."""
+
+OPENING = re.compile(rb"[\[ \t\n\r]*")
+"""Brackets at the beginning, and what may stand between them."""
+
+_json = json.JSONDecoder(parse_int=float)
+
+
+def decoded(value: bytes, start: int = 0) -> Any:
+    """The object of a value that is UTF-8, its numbers floats; ValueError or RecursionError where it is no JSON.
+
+    start: what `unclosed` found. Those lists are not even opened: the sentence about what is wrong in them is the same.
+    """
+    whole = value.decode("utf-8")
+    try:
+        return _json.decode(whole[start:])
+    except json.JSONDecodeError as error:
+        if not start:
+            raise
+        raise json.JSONDecodeError(error.msg, whole, start + error.pos) from None
+
+
+def unclosed(value: bytes) -> int:
+    """How many bytes at the beginning do nothing but open lists that cannot all be closed: more open than close behind.
+
+    0, too, where the stack may not have room for them all, as json has to say that.
+    """
+    opening = OPENING.match(value)
+    end, closed = opening.end() if opening else 0, value.count(b"]")
+    start = end - 2 * (closed + 1)
+    if start <= 0 or value.count(b"[", start, end) <= closed or value.count(b"[") + value.count(b"{") > SHALLOW:
+        return 0
+    return start
