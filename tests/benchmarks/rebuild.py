@@ -27,6 +27,7 @@ from tests.benchmarks.cards import broker_and_folder, fill, filled, keep, materi
 from tests.benchmarks.line import machine
 from tests.benchmarks.line.models import Models
 from tests.integration.line import Topics
+from tests.spoiling import Made
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def measure(bootstrap: str, folder: Path, chosen: argparse.Namespace) -> list[Ti
     served, rows = artifact.load(model), material(model)
     found = []
     for form, values in (("packed", rows.packed), ("json", rows.json)):
-        made = [(value, []) for value in values]
+        made: list[Made] = [(value, []) for value in values]
         with filled(bootstrap, made, 2 * chosen.rows * chosen.partitions, chosen.partitions) as topics:
             found.append(compare(topics, served, form, chosen.rows, 0, chosen.repeats))
             fill(topics, made, chosen.behind * chosen.partitions)
