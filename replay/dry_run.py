@@ -11,9 +11,10 @@ from detector.alerts import iso
 from detector.command import columns
 from replay.batch import Batch
 from replay.columns import Columns
-from replay.encoding import encoded, encoder
+from replay.encoding import encoded
 from replay.history import History
 from replay.outbox import rows_of
+from replay.pipeline import encoder_of
 from replay.settings import NONE, Settings
 
 ROWS = 5
@@ -52,7 +53,8 @@ def _seconds(history: History, chosen: Settings) -> float | None:
     if speed.by_event and history.span:
         return (history.span[1] - history.span[0]) / 1000 / speed.factor
     counts = [count for count in (history.rows, chosen.limit) if count]
-    return min(counts) / speed.rate if speed.rate and counts else None
+    width = len(history.columns.features) if history.columns and chosen.as_signal else 1
+    return min(counts) * width / speed.rate if speed.rate and counts else None
 
 
 def _roles(found: Columns, batch: Batch, chosen: Settings) -> list[tuple[str, str, str]]:
@@ -72,13 +74,14 @@ def _label(found: Columns, chosen: Settings) -> str:
 
 def _rows(history: History, batch: Batch, chosen: Settings) -> Iterator[str]:
     """A line for where each row goes, and one for its value."""
-    make = encoder(chosen.format, history.columns) if history.columns else None
+    make = encoder_of(history, chosen)
     ready = next(encoded(make)(iter([batch]))) if make else batch
     for place, record in enumerate(rows_of(ready, chosen.format, chosen.topic)):
         key = "none" if record.key is None else record.key.decode("utf-8", "replace")
         marks = " ".join(f"{name}={(value or b'').decode('utf-8', 'replace')}" for name, value in record.headers)
         when = "" if batch.event is None else f", event time {iso(int(batch.event[place]))}"
-        label = "" if batch.anomalous is None else f", label {int(batch.anomalous[place])}"
+        told = batch.anomalous is not None and (batch.last is None or batch.last[place])
+        label = f", label {int(batch.anomalous[place])}" if batch.anomalous is not None and told else ""
         yield f"to {record.topic}: key {key}, headers {marks}{when}{label}".replace("\n", " ")
         yield f"  {_value(record.value, history, chosen)}"
 
@@ -87,7 +90,8 @@ def _value(value: bytes | None, history: History, chosen: Settings) -> str:
     if value is None:
         return "no value"
     if history.columns and chosen.format == "packed":
-        numbers = " ".join(f"{number:.9g}" for number in np.frombuffer(value, "<f4").tolist())
+        kind = "<f8" if chosen.as_signal else "<f4"
+        numbers = " ".join(f"{number:.9g}" for number in np.frombuffer(value, kind).tolist())
         return f"{len(value)} bytes: {numbers}"[:LONGEST]
     return ascii(value.decode("utf-8", "backslashreplace"))[1:-1][:LONGEST] if not _plain(value) else value.decode()
 

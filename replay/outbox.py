@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import repeat
 
 import numpy as np
@@ -100,12 +101,14 @@ class Outbox:
 
     def _send_labelled(self, batch: Batch, rows: list[Record], stamps: list[int], topic: str) -> None:
         assert batch.anomalous is not None
-        texts, send = {stamp: iso(stamp) for stamp in set(stamps)}, self._sender.send
-        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), stamps, strict=True)
-        for record, (row_id, anomalous, stamp) in zip(rows, truths, strict=True):
+        texts, send = cache(iso), self._sender.send
+        told = np.ones(len(batch), bool) if batch.last is None else batch.last
+        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), told.tolist(), strict=True)
+        for record, stamp, (row_id, anomalous, whole) in zip(rows, stamps, truths, strict=True):
             send(record, stamp)
-            send(label_of(row_id, anomalous, texts[stamp], topic), stamp, counted=False)
-        self.labels += len(stamps)
+            if whole:
+                send(label_of(row_id, anomalous, texts(stamp), topic), stamp, counted=False)
+        self.labels += int(told.sum())
 
     def _stamps(self, ready: Ready, part: slice) -> list[int]:
         """Timestamps of rows, ms."""
@@ -152,15 +155,18 @@ class Outbox:
 
 
 def rows_of(batch: Batch, format_: str, topic: str) -> list[Record]:
-    """The records of a batch's rows; headers that came with them are kept, under the row's own id."""
+    """The records of a batch's rows or samples; headers that came with them are kept, under the row's own id."""
     assert batch.values is not None
     keys = [None] * len(batch) if batch.keys is None else batch.keys.tolist()
     values, row_ids = batch.values.tolist(), batch.row_ids.tolist()
-    if batch.headers is None:
-        written = (FORMAT_HEADER, format_.encode())
+    written = (FORMAT_HEADER, format_.encode())
+    if batch.headers is not None:
+        headers = list(map(_renamed, batch.headers.tolist(), row_ids))
+    elif batch.last is None:
         headers = [[written, (ROW_ID_HEADER, row_id)] for row_id in row_ids]
     else:
-        headers = list(map(_renamed, batch.headers.tolist(), row_ids))
+        pairs, within = zip(row_ids, batch.last.tolist(), strict=True), [written]
+        headers = [[written, (ROW_ID_HEADER, row_id)] if last else within for row_id, last in pairs]
     return list(map(Record, repeat(topic), keys, values, headers))
 
 

@@ -253,6 +253,7 @@ class Replay:
             error=error or sender.first_error or gone,
             silent=self._silent,
             stopped=None if self._done else self._stopped(),
+            unit=self._plan.unit,
         )
 
     def _stopped(self) -> Stopped:

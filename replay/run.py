@@ -31,7 +31,7 @@ def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Sum
     """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows."""
     stop, held_up = Stop(), _HeldUp()
     sender, ledger = _sender(history, chosen, held_up)
-    with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr) as watch:
+    with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr, chosen.unit) as watch:
         leash = Leash(chosen.max_lead, chosen.group, group, sender, chosen.topic) if group else None
         done = ledger.start.rows if ledger else 0
         pending = _pending(chosen, ledger)
@@ -54,6 +54,7 @@ def _plan(history: History, chosen: Settings) -> Plan:
         chosen.format,
         chosen.start_ms,
         chosen.timeout,
+        chosen.unit,
     )
 
 
@@ -71,11 +72,13 @@ def _pending(chosen: Settings, ledger: Ledger | None) -> Pending | None:
 
 
 def _total(history: History, chosen: Settings, ledger: Ledger | None) -> int | None:
-    """Rows to send, where that is known."""
+    """Rows or samples to send, where that is known."""
+    width = len(history.columns.features) if history.columns and chosen.as_signal else 1
     if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0:
-        return chosen.limit or None
+        return chosen.limit * width or None
     rows = max(history.rows * chosen.loop - chosen.skip, 0)
-    return max((min(rows, chosen.limit) if chosen.limit else rows) - (ledger.start.rows if ledger else 0), 0)
+    rows = min(rows, chosen.limit) if chosen.limit else rows
+    return max(rows * width - (ledger.start.rows if ledger else 0), 0)
 
 
 class _HeldUp:

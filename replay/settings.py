@@ -64,6 +64,15 @@ class Settings:
     )
     label_delay: str = setting("", f"time between a row and its label, in the data's time: {labels.DELAYS}")
     label_share: float = setting(1.0, "share of the rows whose label is ever sent, drawn by seed", least=0, most=1)
+    as_signal: bool = setting(
+        False, "each row's features as samples, one a message, as the detector's window_samples reads them"
+    )
+    sample_rate: float = setting(
+        175.0,
+        "samples a second of a signal, by which 140 take .8 s; where the key's next row comes within ten times as "
+        "long, a row's samples are spread up to it",
+        least=0.001,
+    )
     seed: int = setting(0, "what is drawn at random is drawn from it")
     resume: str = setting(
         "",
@@ -109,6 +118,16 @@ class Settings:
     def pace(self) -> pace.Speed:
         """The speed, understood."""
         return pace.parse(self.speed)
+
+    @property
+    def row_format(self) -> str:
+        """The format by which columns make a row: samples are numbers, as packed rows are."""
+        return "packed" if self.as_signal else self.format
+
+    @property
+    def unit(self) -> str:
+        """What is sent, one a message."""
+        return "samples" if self.as_signal else "rows"
 
     @property
     def delay(self) -> labels.Delay:

@@ -70,8 +70,8 @@ class Files:
         self._folder: TemporaryDirectory[str] | None = None
         heads = self._heads(schema, sum(file.size for file in self._files) <= whole_bytes)
         try:
-            self.columns: Columns = roles.resolved(heads[0], roles.asked(chosen, schema), chosen.format)
-            encoder(chosen.format, self.columns)(heads[0].head(HEAD_ROWS))
+            self.columns: Columns = roles.resolved(heads[0], roles.asked(chosen, schema), chosen.row_format)
+            encoder(chosen.row_format, self.columns)(heads[0].head(HEAD_ROWS))
         except DataRefused as refused:
             raise DataRefused(f"data {self._files[0].path}: {refused}") from refused
         if self.columns.time is None:
