@@ -45,8 +45,9 @@ class Columns:
 
 def asked(chosen: Settings, schema: Schema | None) -> Columns:
     """What the person asked for, else what the model's history had."""
+    made = table.ACCOUNT_FEATURES if chosen.accounts else ()
     return Columns(
-        features=chosen.feature_names or (schema.features if schema else ()),
+        features=chosen.feature_names or made or (schema.features if schema else ()),
         key=chosen.key or (schema.key if schema else None),
         time=chosen.time or (schema.time if schema else None),
         label=chosen.label or (schema.label if schema else None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
@@ -16,6 +16,7 @@ from detector.kafka import Record
 from detector.rows import FORMAT_HEADER, ROW_ID_HEADER
 from replay.batch import Batch, Headers
 from replay.labels import Pending, label_of, record_of
+from replay.legs import Leg, stamps
 from replay.pace import Schedule
 from replay.plan import Clock, Plan, Sender
 
@@ -39,15 +40,23 @@ class Ready:
 
 class Outbox:
     """Hands rows and labels to a sender. pending: labels that come later than their rows, None for those that come
-    with them. before: rows that were sent by an earlier process of the same replay.
+    with them. before: rows that were sent by earlier processes of the same replay, in `legs`.
 
     sent, labels: how many were handed over. event: the last row's event time. reached: its moment. label: the place of
     the last label that came later than its row.
     """
 
-    def __init__(self, plan: Plan, sender: Sender, clock: Clock, pending: Pending | None, before: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sender: Sender,
+        clock: Clock,
+        pending: Pending | None,
+        before: int = 0,
+        legs: Sequence[Leg] = (),
+    ) -> None:
         self._plan, self._sender, self._clock, self._pending = plan, sender, clock, pending
-        self._before, self._remembered = before, 0
+        self._before, self._remembered, self._legs = before, 0, legs
         self._start = 0
         self._later = pending is not None and plan.labels is not None
         self.schedule = Schedule(plan.speed)
@@ -61,14 +70,19 @@ class Outbox:
         self._start = self._clock.milliseconds()
 
     def remember(self, batch: Batch) -> None:
-        """Rows that an earlier process sent: their labels may still have to come, as of now where times are now's."""
+        """Rows that an earlier process sent: their labels may still have to come, with the times that the rows had."""
         moments = self._moments(batch, self._remembered, self.schedule.passed)
         if self._pending is not None and self._later:
-            now = self._clock.milliseconds()
-            own = self._plan.original and batch.event is not None
-            events = batch.event.tolist() if own and batch.event is not None else [now] * len(batch)
-            self._pending.add(batch, self._remembered, moments, events)
+            events = np.maximum(batch.event, 1) if self._plan.original and batch.event is not None else None
+            if events is None:
+                events = stamps(self._legs, self._before, self._remembered, moments)
+            self._pending.add(batch, self._remembered, moments, events.tolist())
         self._remembered += len(batch)
+
+    def leg(self) -> Leg:
+        """What this process sent so far."""
+        speed, first = self._plan.speed, self.schedule.first
+        return Leg(self._before, self._start, self._clock.milliseconds(), first or 0, speed.factor)
 
     def ready(self, batch: Batch) -> Ready:
         """The next rows, as they will be sent."""

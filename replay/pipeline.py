@@ -31,6 +31,8 @@ def opened(data: Sequence[str], chosen: Settings, schema: Schema | None, say: Ca
     odd = [text for text in data if text == STDIN or text.startswith(SCHEME)]
     if odd and len(data) > 1:
         raise UsageError(f"data {odd[0]!r} is played alone, without other data")
+    if odd and chosen.accounts:
+        raise UsageError(f"setting accounts wants files, not {odd[0]!r}: ages are counted to the newest account")
     if not odd:
         return Files(data, chosen, schema, say)
     if odd == [STDIN]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,7 @@ def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Sum
         held_up.asked = replay.held_up
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop.request)
-        with _served(chosen, replay.figures, watch):
+        with _served(chosen, replay.figures, watch), _rarely_collected():
             return replay.run()
 
 
@@ -81,6 +82,19 @@ def _total(history: History, chosen: Settings, ledger: Ledger | None) -> int | N
     return max(rows * width - (ledger.start.rows if ledger else 0), 0)
 
 
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Python looks for cycles now and then: in records there are none, and to look all the time took half of it."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(10_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 class _HeldUp:
     """Asks a replay that is made after its sender whether to wait for the broker any longer."""
 
@@ -104,8 +118,9 @@ def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> 
     if not chosen.resume:
         return Publisher(chosen.bootstrap_servers, properties, places=places), None
     resume.prepare(chosen)
+    name = f"replay-{chosen.resume}"
     sender = TransactionalPublisher(
-        chosen.bootstrap_servers, properties, f"replay-{chosen.resume}", held_up, places=places
+        chosen.bootstrap_servers, properties, name, held_up, places=places, patience=chosen.timeout
     )
     of = resume.decides(history, history.columns, chosen)
     start = resume.begun(chosen, history, of, resume.read_back(chosen))

@@ -35,6 +35,9 @@ class Settings:
         "columns that make a row, comma-separated; default: for json all but the label, "
         "for packed all numbers but label, time and key",
     )
+    accounts: bool = setting(
+        False, "rows are raw Twitter accounts: play the sixteen numbers of the English ones, as a model of these has it"
+    )
     key: str = setting("", "column of the record's key, the entity; default: found by name; none: no key")
     time: str = setting("", "column of the event time; default: found by name; none: the file's order holds")
     label: str = setting("", "column of the label; default: found by name; none: no column is one")
@@ -111,6 +114,8 @@ class Settings:
             raise UsageError(f"settings topic and labels_topic are both {self.topic!r}: a label is no row")
         if self.resume and self.resume_topic in (self.topic, self.labels_topic):
             raise UsageError(f"setting resume_topic has value {self.resume_topic!r}, a topic of its own wanted")
+        if self.accounts and self.features:
+            raise UsageError("settings accounts and features do not go together: an account has its sixteen")
         if self.resume and self.skip:
             raise UsageError("settings resume and skip do not go together: a named replay knows where it was")
 
