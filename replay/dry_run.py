@@ -9,11 +9,14 @@ import numpy as np
 
 from detector.alerts import iso
 from detector.command import columns
+from detector.errors import BrokerUnavailable, TopicMissing
+from detector.kafka import check_topics, connect
 from replay.batch import Batch
 from replay.columns import Columns
 from replay.encoding import encoded
 from replay.history import History
 from replay.outbox import rows_of
+from replay.partitions import partition_of
 from replay.pipeline import encoder_of
 from replay.settings import NONE, Settings
 
@@ -30,7 +33,20 @@ def text(history: History, batches: Iterator[Batch], chosen: Settings) -> str:
         lines += ["", columns(_roles(history.columns, first, chosen))]
     if first is None:
         return "\n".join([*lines, "", "no row would be sent"])
-    return "\n".join([*lines, "", *_rows(history, first.take(slice(0, ROWS)), chosen)])
+    partitions, told = _partitions(chosen)
+    return "\n".join([*lines, *told, "", *_rows(history, first.take(slice(0, ROWS)), chosen, partitions)])
+
+
+def _partitions(chosen: Settings) -> tuple[int, list[str]]:
+    """How many the topic has, 0 where no broker is named or none tells, with what there is to say of it."""
+    if not chosen.bootstrap_servers:
+        return 0, []
+    try:
+        admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
+        count = check_topics(admin, [chosen.topic])[chosen.topic]
+    except (BrokerUnavailable, TopicMissing) as failure:
+        return 0, ["", f"partitions unknown: {failure}"]
+    return count, ["", f"topic {chosen.topic} has {count} partitions"]
 
 
 def _extent(history: History, chosen: Settings) -> list[str]:
@@ -72,7 +88,7 @@ def _label(found: Columns, chosen: Settings) -> str:
     return f"label ({found.normal!r} is normal), {sent}"
 
 
-def _rows(history: History, batch: Batch, chosen: Settings) -> Iterator[str]:
+def _rows(history: History, batch: Batch, chosen: Settings, partitions: int) -> Iterator[str]:
     """A line for where each row goes, and one for its value."""
     make = encoder_of(history, chosen)
     ready = next(encoded(make)(iter([batch]))) if make else batch
@@ -82,7 +98,9 @@ def _rows(history: History, batch: Batch, chosen: Settings) -> Iterator[str]:
         when = "" if batch.event is None else f", event time {iso(int(batch.event[place]))}"
         told = batch.anomalous is not None and (batch.last is None or batch.last[place])
         label = f", label {int(batch.anomalous[place])}" if batch.anomalous is not None and told else ""
-        yield f"to {record.topic}: key {key}, headers {marks}{when}{label}".replace("\n", " ")
+        found = partition_of(record.key, partitions, chosen.partitioner) if partitions else None
+        where = record.topic if found is None else f"{record.topic}/{found}"
+        yield f"to {where}: key {key}, headers {marks}{when}{label}".replace("\n", " ")
         yield f"  {_value(record.value, history, chosen)}"
 
 

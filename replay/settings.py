@@ -88,7 +88,9 @@ class Settings:
     timeout: float = setting(60.0, "how long a broker may answer nothing before the replay ends, s", least=0.1)
     metrics_host: str = setting("127.0.0.1", "address for /metrics; 0.0.0.0 for all")
     metrics_port: str = setting(NONE, "its port; 0: any free one; none: metrics are not served")
-    dry_run: bool = setting(False, "tell what would be sent and send nothing; needs no broker")
+    dry_run: bool = setting(
+        False, "tell what would be sent and send nothing; needs no broker, and asks one that is named for partitions"
+    )
     connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 

@@ -171,8 +171,6 @@ class TransactionalPublisher(Landed, Transactions):
     ) -> None:
         Landed.__init__(self, places)
         pause = min(round(patience * 1000) + SPARE_MS, LONGEST_MS)
-        self._open_seconds = float(given.get("transaction.timeout.ms", pause)) / 1000
-        self._open_since = 0.0
         self.acknowledged = self.others = 0
         own = {
             **PUBLISHER,
@@ -183,6 +181,7 @@ class TransactionalPublisher(Landed, Transactions):
         }
         left = "the same command sends its rows again"
         Transactions.__init__(self, bootstrap_servers, given, own, transactional_id, stopping, left)
+        self._open_since, self._open_seconds = 0.0, float(given.get("transaction.timeout.ms", pause)) / 1000
         self._sent: list[Sent] = []
         self._refused: dict[int, KafkaError] = {}
         self._begun, self._places, self._handed = False, 0, 0
