@@ -19,6 +19,7 @@ from replay.outbox import rows_of
 from replay.partitions import partition_of
 from replay.pipeline import encoder_of
 from replay.settings import NONE, Settings
+from replay.stages import limited
 
 ROWS = 5
 LONGEST = 2_000
@@ -27,14 +28,16 @@ LONGEST = 2_000
 
 def text(history: History, batches: Iterator[Batch], chosen: Settings) -> str:
     """All of it. batches: the rows that are played, not encoded."""
-    first = next(batches, None)
+    shown = list(limited(ROWS)(batches))
+    first = shown[0] if shown else None
     lines = [f"{history.name}: {', '.join(_extent(history, chosen))}"]
     if history.columns and first is not None and first.frame is not None:
         lines += ["", columns(_roles(history.columns, first, chosen))]
     if first is None:
         return "\n".join([*lines, "", "no row would be sent"])
     partitions, told = _partitions(chosen)
-    return "\n".join([*lines, *told, "", *_rows(history, first.take(slice(0, ROWS)), chosen, partitions)])
+    rows = (line for batch in shown for line in _rows(history, batch, chosen, partitions))
+    return "\n".join([*lines, *told, "", *rows])
 
 
 def _partitions(chosen: Settings) -> tuple[int, list[str]]:

@@ -219,11 +219,11 @@ def test_without_a_time_column_signals_have_a_pace(tmp_path: Path, capsys: pytes
 def test_a_dry_run_of_packed_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run shows a sample's two numbers, the label with the last one alone, and how long samples take."""
     path = tmp_path / "beats.csv"
-    pd.DataFrame({"time": [0, 1], "c0": [0.1, 5.0], "c1": [0.2, 3.0], "label": [0, 1]}).to_csv(path, index=False)
+    pd.DataFrame({"time": [0, 0.1], "c0": [0.1, 5.0], "c1": [0.2, 3.0], "label": [0, 1]}).to_csv(path, index=False)
     assert main([str(path), "--as-signal", "--format", "packed", "--speed", "2/s", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert ", 0:00:02 at 2/s\n" in text
-    last = "key beats.csv, headers format=packed row-id=0, event time 1970-01-01T00:00:00.500Z, label 0\n"
+    last = "key beats.csv, headers format=packed row-id=0, event time 1970-01-01T00:00:00.050Z, label 0\n"
     assert f"{last}  16 bytes: 0.2 1\n" in text
     assert text.count(", label ") == 2
 
