@@ -82,12 +82,14 @@ class Rows:
 
     def take(self, which: NDArray[np.bool_]) -> Rows:
         """These rows."""
-        return Rows(*(None if part is None else part[which] for part in self._parts()))
+        parts: list[Any] = [None if part is None else part[which] for part in self._parts()]
+        return Rows(*parts)
 
     def with_(self, other: Rows) -> Rows:
         """These rows, and others behind them."""
         pairs = zip(self._parts(), other._parts(), strict=True)
-        return Rows(*(None if one is None else np.concatenate([one, more]) for one, more in pairs))
+        parts: list[Any] = [None if one is None else np.concatenate([one, more]) for one, more in pairs]
+        return Rows(*parts)
 
     def _parts(self) -> list[Any]:
         return [getattr(self, field.name) for field in fields(self)]

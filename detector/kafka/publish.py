@@ -288,7 +288,8 @@ class TransactionalPublisher(Landed, Transactions):
 
     def _leave_out(self, refused: Mapping[int, KafkaError]) -> None:
         """Takes records out of the transaction, by their places."""
-        first, kept = 0, []
+        first = 0
+        kept: list[Sent] = []
         for records, timestamps, counted in self._sent:
             places = [place for place in range(len(records)) if first + place not in refused]
             for place in sorted(refused.keys() & range(first, first + len(records))):

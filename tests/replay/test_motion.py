@@ -197,7 +197,7 @@ def simulated_beats(path: Path) -> pd.DataFrame:
 def test_heartbeats(tmp_path: Path, beats: Any) -> None:
     """Heartbeats, which have no time, go as they stand in the file; the label's 1 is a normal one."""
     frame = beats(path := tmp_path / "beats.csv")
-    given = {"label": "c140", "normal": "1"}
+    given: dict[str, Any] = {"label": "c140", "normal": "1"}
     world = sent(files(path, **given), **given)
     assert world.order() == [str(row) for row in range(len(frame))]
     anomalous = (frame.iloc[:, 140] != 1).astype(int).tolist()
