@@ -77,6 +77,8 @@ def encoder_of(history: History, chosen: Settings) -> Callable[[pd.DataFrame], V
 
 
 def sendable(batches: Iterator[Batch], history: History, chosen: Settings) -> Iterator[Batch]:
-    """Rows with their values; made ahead where a row has a due time, or may be long in coming."""
+    """What is sent with its values; made ahead where a row has a due time or may be long in coming, and while a
+    transaction is committed."""
     ready = encoded(encoder_of(history, chosen))(batches)
-    return ahead(ready) if chosen.pace.paced or not isinstance(history, Files) else ready
+    meanwhile = chosen.pace.paced or chosen.resume or not isinstance(history, Files)
+    return ahead(ready) if meanwhile else ready
