@@ -1,4 +1,4 @@
-"""Rows between where they come from and where they go: columns of one length, in the order they are sent in."""
+"""Rows or samples between where they come from and where they go: columns of one length, in the order of sending."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Batch:
     row_ids: bytes (n,). event: int64 (n,), ms since 1970 UTC, None without event times. keys: bytes or None (n,), None
     where no row has one. anomalous: bool (n,), None without a label. frame: n rows of columns that are not encoded yet.
     values: bytes or None (n,), once they are. headers: a list of pairs (n,), None for those that a row of ours has.
+    last: bool (n,), whether a sample is the last one of its row, which has the row's id and its label; None for rows.
     """
 
     row_ids: Objects
@@ -30,6 +31,7 @@ class Batch:
     frame: pd.DataFrame | None = None
     values: Objects | None = None
     headers: Objects | None = None
+    last: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -46,6 +48,7 @@ class Batch:
             frame=None if self.frame is None else self.frame.iloc[which],
             values=None if self.values is None else self.values[which],
             headers=None if self.headers is None else self.headers[which],
+            last=None if self.last is None else self.last[which],
         )
 
 

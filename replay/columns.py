@@ -45,8 +45,9 @@ class Columns:
 
 def asked(chosen: Settings, schema: Schema | None) -> Columns:
     """What the person asked for, else what the model's history had."""
+    made = table.ACCOUNT_FEATURES if chosen.accounts else ()
     return Columns(
-        features=chosen.feature_names or (schema.features if schema else ()),
+        features=chosen.feature_names or made or (schema.features if schema else ()),
         key=chosen.key or (schema.key if schema else None),
         time=chosen.time or (schema.time if schema else None),
         label=chosen.label or (schema.label if schema else None),
@@ -80,13 +81,13 @@ def _all_but_the_label(
 
 
 def refuse_without_time(chosen: Settings) -> None:
-    """UsageError where the settings stand on event times, which the data has not."""
+    """UsageError where the settings stand on event times, which the data has not; signals make some of their own."""
     needs = "needs event times, and the data has no time column: name it by --time"
-    if chosen.pace.by_event:
+    if chosen.pace.by_event and not chosen.as_signal:
         raise UsageError(f"speed {chosen.speed!r} {needs}")
     if chosen.timestamps == ORIGINAL:
         raise UsageError(f"timestamps {ORIGINAL!r} {needs}")
     if chosen.between:
         raise UsageError(f"setting between {needs}")
-    if chosen.label_delay:
+    if chosen.label_delay and not chosen.as_signal:
         raise UsageError(f"label_delay {chosen.label_delay!r} {needs}")

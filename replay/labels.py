@@ -101,10 +101,11 @@ class Pending:
         which their delays count. events: the rows' event times as they are sent."""
         if batch.anomalous is None:
             return
-        dues = (moments + self._truth.delays(batch.row_ids)).tolist()
-        told, truths, names = self._truth.told(batch.row_ids), batch.anomalous.tolist(), batch.row_ids.tolist()
-        for place in np.flatnonzero(told).tolist():
-            label = Label(dues[place], first + place, names[place], truths[place], events[place])
+        places = np.arange(len(batch)) if batch.last is None else np.flatnonzero(batch.last)
+        places = places[self._truth.told(batch.row_ids[places])]
+        dues = (moments[places] + self._truth.delays(batch.row_ids[places])).tolist()
+        for place, due in zip(places.tolist(), dues, strict=True):
+            label = Label(due, first + place, batch.row_ids[place], bool(batch.anomalous[place]), events[place])
             if self._after is None or label.place > self._after:
                 heapq.heappush(self._heap, label)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import repeat
 
 import numpy as np
@@ -15,6 +16,7 @@ from detector.kafka import Record
 from detector.rows import FORMAT_HEADER, ROW_ID_HEADER
 from replay.batch import Batch, Headers
 from replay.labels import Pending, label_of, record_of
+from replay.legs import Leg, stamps
 from replay.pace import Schedule
 from replay.plan import Clock, Plan, Sender
 
@@ -38,15 +40,23 @@ class Ready:
 
 class Outbox:
     """Hands rows and labels to a sender. pending: labels that come later than their rows, None for those that come
-    with them. before: rows that were sent by an earlier process of the same replay.
+    with them. before: rows that were sent by earlier processes of the same replay, in `legs`.
 
     sent, labels: how many were handed over. event: the last row's event time. reached: its moment. label: the place of
     the last label that came later than its row.
     """
 
-    def __init__(self, plan: Plan, sender: Sender, clock: Clock, pending: Pending | None, before: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sender: Sender,
+        clock: Clock,
+        pending: Pending | None,
+        before: int = 0,
+        legs: Sequence[Leg] = (),
+    ) -> None:
         self._plan, self._sender, self._clock, self._pending = plan, sender, clock, pending
-        self._before, self._remembered = before, 0
+        self._before, self._remembered, self._legs = before, 0, legs
         self._start = 0
         self._later = pending is not None and plan.labels is not None
         self.schedule = Schedule(plan.speed)
@@ -60,14 +70,19 @@ class Outbox:
         self._start = self._clock.milliseconds()
 
     def remember(self, batch: Batch) -> None:
-        """Rows that an earlier process sent: their labels may still have to come, as of now where times are now's."""
+        """Rows that an earlier process sent: their labels may still have to come, with the times that the rows had."""
         moments = self._moments(batch, self._remembered, self.schedule.passed)
         if self._pending is not None and self._later:
-            now = self._clock.milliseconds()
-            own = self._plan.original and batch.event is not None
-            events = batch.event.tolist() if own and batch.event is not None else [now] * len(batch)
-            self._pending.add(batch, self._remembered, moments, events)
+            events = np.maximum(batch.event, 1) if self._plan.original and batch.event is not None else None
+            if events is None:
+                events = stamps(self._legs, self._before, self._remembered, moments)
+            self._pending.add(batch, self._remembered, moments, events.tolist())
         self._remembered += len(batch)
+
+    def leg(self) -> Leg:
+        """What this process sent so far."""
+        speed, first = self._plan.speed, self.schedule.first
+        return Leg(self._before, self._start, self._clock.milliseconds(), first or 0, speed.factor)
 
     def ready(self, batch: Batch) -> Ready:
         """The next rows, as they will be sent."""
@@ -100,12 +115,14 @@ class Outbox:
 
     def _send_labelled(self, batch: Batch, rows: list[Record], stamps: list[int], topic: str) -> None:
         assert batch.anomalous is not None
-        texts, send = {stamp: iso(stamp) for stamp in set(stamps)}, self._sender.send
-        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), stamps, strict=True)
-        for record, (row_id, anomalous, stamp) in zip(rows, truths, strict=True):
+        texts, send = cache(iso), self._sender.send
+        told = np.ones(len(batch), bool) if batch.last is None else batch.last
+        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), told.tolist(), strict=True)
+        for record, stamp, (row_id, anomalous, whole) in zip(rows, stamps, truths, strict=True):
             send(record, stamp)
-            send(label_of(row_id, anomalous, texts[stamp], topic), stamp, counted=False)
-        self.labels += len(stamps)
+            if whole:
+                send(label_of(row_id, anomalous, texts(stamp), topic), stamp, counted=False)
+        self.labels += int(told.sum())
 
     def _stamps(self, ready: Ready, part: slice) -> list[int]:
         """Timestamps of rows, ms."""
@@ -152,15 +169,18 @@ class Outbox:
 
 
 def rows_of(batch: Batch, format_: str, topic: str) -> list[Record]:
-    """The records of a batch's rows; headers that came with them are kept, under the row's own id."""
+    """The records of a batch's rows or samples; headers that came with them are kept, under the row's own id."""
     assert batch.values is not None
     keys = [None] * len(batch) if batch.keys is None else batch.keys.tolist()
     values, row_ids = batch.values.tolist(), batch.row_ids.tolist()
-    if batch.headers is None:
-        written = (FORMAT_HEADER, format_.encode())
+    written = (FORMAT_HEADER, format_.encode())
+    if batch.headers is not None:
+        headers = list(map(_renamed, batch.headers.tolist(), row_ids))
+    elif batch.last is None:
         headers = [[written, (ROW_ID_HEADER, row_id)] for row_id in row_ids]
     else:
-        headers = list(map(_renamed, batch.headers.tolist(), row_ids))
+        pairs, within = zip(row_ids, batch.last.tolist(), strict=True), [written]
+        headers = [[written, (ROW_ID_HEADER, row_id)] if last else within for row_id, last in pairs]
     return list(map(Record, repeat(topic), keys, values, headers))
 
 

@@ -30,12 +30,13 @@ class Lines:
 
     every = LINE_SECONDS
 
-    def __init__(self, total: int | None, stream: TextIO) -> None:
-        self._total, self._stream = "" if total is None else f"/{total}", stream
+    def __init__(self, total: int | None, stream: TextIO, unit: str = "rows") -> None:
+        self._total, self._stream, self._unit = "" if total is None else f"/{total}", stream, unit
 
     def show(self, sent: int, seconds: float, waiting: str) -> None:
         """One line, at once."""
-        self.say(f"replay: sent {sent}{self._total} rows, {rate(sent, seconds)}{waiting and f', {waiting}'}")
+        told = f"{self._total} {self._unit}, {rate(sent, seconds, self._unit)}"
+        self.say(f"replay: sent {sent}{told}{waiting and f', {waiting}'}")
 
     def say(self, line: str) -> None:
         """The line, at once."""
@@ -47,29 +48,29 @@ class Bar:
 
     every = BAR_SECONDS
 
-    def __init__(self, progress: Progress, total: int | None) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, total: int | None, unit: str = "rows") -> None:
+        self._progress, self._unit = progress, unit
         self._task = progress.add_task("replay", total=total, rate="", waiting="")
 
     def show(self, sent: int, seconds: float, waiting: str) -> None:
         """Moves the bar."""
-        self._progress.update(self._task, completed=sent, rate=rate(sent, seconds), waiting=waiting)
+        self._progress.update(self._task, completed=sent, rate=rate(sent, seconds, self._unit), waiting=waiting)
 
     def say(self, line: str) -> None:
         """The line, above the bar."""
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def rate(rows: int, seconds: float) -> str:
-    """Rows a second, for people."""
-    return f"{rows / seconds if seconds > 0 else 0:.0f} rows/s"
+def rate(count: int, seconds: float, unit: str) -> str:
+    """Rows or samples a second, for people."""
+    return f"{count / seconds if seconds > 0 else 0:.0f} {unit}/s"
 
 
 @contextmanager
-def watching(total: int | None, stream: TextIO) -> Iterator[Watch]:
+def watching(total: int | None, stream: TextIO, unit: str = "rows") -> Iterator[Watch]:
     """A bar where a person watches the stream, else lines; the bar is gone when it ends. total: None if unknown."""
     if not stream.isatty():
-        yield Lines(total, stream)
+        yield Lines(total, stream, unit)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -78,4 +79,4 @@ def watching(total: int | None, stream: TextIO) -> Iterator[Watch]:
         TextColumn("{task.fields[rate]} {task.fields[waiting]}"),
     )
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
-        yield Bar(progress, total)
+        yield Bar(progress, total, unit)

@@ -54,7 +54,8 @@ class Replay:
         self._batches, self._plan, self._sender = batches, plan, sender
         self._watch, self._stop, self._leash, self._clock = watch, stop, leash, clock or Clock()
         self._ledger = ledger
-        self.outbox = Outbox(plan, sender, self._clock, pending, ledger.start.rows if ledger else 0)
+        before, legs = (ledger.start.rows, ledger.start.legs) if ledger else (0, [])
+        self.outbox = Outbox(plan, sender, self._clock, pending, before, legs)
         self._patience, self._pauses = Patience(plan.timeout), Pauses(watch.say)
         self._lateness = Lateness()
         self._settled = 0
@@ -204,7 +205,7 @@ class Replay:
     def _commit(self) -> None:
         assert self._ledger is not None
         out = self.outbox
-        self._ledger.commit(out.sent, out.event, out.label, self._done)
+        self._ledger.commit(out.sent, out.event, out.label, self._done, out.leg())
         self._committed, self._committed_at, self._held_since = (out.sent, out.labels), self._elapsed(), math.inf
 
     def _flush(self) -> None:
@@ -253,6 +254,7 @@ class Replay:
             error=error or sender.first_error or gone,
             silent=self._silent,
             stopped=None if self._done else self._stopped(),
+            unit=self._plan.unit,
         )
 
     def _stopped(self) -> Stopped:

@@ -15,6 +15,7 @@ from detector.kafka import Reader, Record, check_topics, connect, created
 from detector.kafka.extent import decided, extent
 from replay.columns import Columns
 from replay.history import History
+from replay.legs import Leg
 from replay.settings import Settings
 
 MOST_ROWS = 50_000
@@ -30,7 +31,7 @@ CREATED_SECONDS, PAUSE_SECONDS = 10.0, 0.05
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """How far it came. rows: of those in the order they are played in. event: the last one's event time, ms since 1970
     UTC. label: the place of the last delayed label (due, row). ended: whether nothing is left. of: what decides the
-    rows, a digest of each by name. held: see `replay.history.History`."""
+    rows, a digest of each by name. held: see `replay.history.History`. legs: which process sent which of them, when."""
 
     rows: int
     event: int | None = None
@@ -38,6 +39,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool = False
     of: dict[str, str] = {}
     held: Any = None
+    legs: list[Leg] = []
 
 
 class Sender(Protocol):
@@ -53,7 +55,8 @@ def decides(history: History, columns: Columns | None, chosen: Settings) -> dict
     """
     told = history.identity() | (columns.told() if columns else {})
     settings = ("topic", "labels_topic", "format", "order", "between", "sample", "loop", "limit", "partitioner")
-    told |= {name: str(getattr(chosen, name)) for name in (*settings, "label_delay", "label_share", "seed")}
+    more = ("label_delay", "label_share", "seed", "as_signal", "sample_rate")
+    told |= {name: str(getattr(chosen, name)) for name in (*settings, *more)}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in told.items()}
 
 
@@ -64,14 +67,15 @@ class Ledger:
         self.start = start
         self._name, self._topic, self._sender = name, topic, sender
 
-    def commit(self, rows: int, event: int | None, label: tuple[int, int] | None, ended: bool) -> None:
-        """Makes visible what was sent since the last time, and how far that is. rows: since `start`."""
+    def commit(self, rows: int, event: int | None, label: tuple[int, int] | None, ended: bool, leg: Leg) -> None:
+        """Makes visible what was sent since the last time, and how far that is. rows, leg: since `start`."""
         here = msgspec.structs.replace(
             self.start,
             rows=self.start.rows + rows,
             event=self.start.event if event is None else event,
             label=label or self.start.label,
             ended=ended,
+            legs=[*self.start.legs, leg],
         )
         self._sender.commit(Record(self._topic, self._name.encode(), msgspec.json.encode(here), []))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,7 @@ def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Sum
     """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows."""
     stop, held_up = Stop(), _HeldUp()
     sender, ledger = _sender(history, chosen, held_up)
-    with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr) as watch:
+    with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr, chosen.unit) as watch:
         leash = Leash(chosen.max_lead, chosen.group, group, sender, chosen.topic) if group else None
         done = ledger.start.rows if ledger else 0
         pending = _pending(chosen, ledger)
@@ -41,7 +42,7 @@ def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Sum
         held_up.asked = replay.held_up
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop.request)
-        with _served(chosen, replay.figures, watch):
+        with _served(chosen, replay.figures, watch), _rarely_collected():
             return replay.run()
 
 
@@ -54,6 +55,7 @@ def _plan(history: History, chosen: Settings) -> Plan:
         chosen.format,
         chosen.start_ms,
         chosen.timeout,
+        chosen.unit,
     )
 
 
@@ -71,11 +73,26 @@ def _pending(chosen: Settings, ledger: Ledger | None) -> Pending | None:
 
 
 def _total(history: History, chosen: Settings, ledger: Ledger | None) -> int | None:
-    """Rows to send, where that is known."""
+    """Rows or samples to send, where that is known."""
+    width = len(history.columns.features) if history.columns and chosen.as_signal else 1
     if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0:
-        return chosen.limit or None
+        return chosen.limit * width or None
     rows = max(history.rows * chosen.loop - chosen.skip, 0)
-    return max((min(rows, chosen.limit) if chosen.limit else rows) - (ledger.start.rows if ledger else 0), 0)
+    rows = min(rows, chosen.limit) if chosen.limit else rows
+    return max(rows * width - (ledger.start.rows if ledger else 0), 0)
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Python looks for cycles now and then: in records there are none, and to look all the time took half of it."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(10_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class _HeldUp:
@@ -101,8 +118,9 @@ def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> 
     if not chosen.resume:
         return Publisher(chosen.bootstrap_servers, properties, places=places), None
     resume.prepare(chosen)
+    name = f"replay-{chosen.resume}"
     sender = TransactionalPublisher(
-        chosen.bootstrap_servers, properties, f"replay-{chosen.resume}", held_up, places=places
+        chosen.bootstrap_servers, properties, name, held_up, places=places, patience=chosen.timeout
     )
     of = resume.decides(history, history.columns, chosen)
     start = resume.begun(chosen, history, of, resume.read_back(chosen))

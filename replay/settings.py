@@ -35,6 +35,9 @@ class Settings:
         "columns that make a row, comma-separated; default: for json all but the label, "
         "for packed all numbers but label, time and key",
     )
+    accounts: bool = setting(
+        False, "rows are raw Twitter accounts: play the sixteen numbers of the English ones, as a model of these has it"
+    )
     key: str = setting("", "column of the record's key, the entity; default: found by name; none: no key")
     time: str = setting("", "column of the event time; default: found by name; none: the file's order holds")
     label: str = setting("", "column of the label; default: found by name; none: no column is one")
@@ -64,6 +67,15 @@ class Settings:
     )
     label_delay: str = setting("", f"time between a row and its label, in the data's time: {labels.DELAYS}")
     label_share: float = setting(1.0, "share of the rows whose label is ever sent, drawn by seed", least=0, most=1)
+    as_signal: bool = setting(
+        False, "each row's features as samples, one a message, as the detector's window_samples reads them"
+    )
+    sample_rate: float = setting(
+        175.0,
+        "samples a second of a signal, by which 140 take .8 s; where the key's next row comes within ten times as "
+        "long, a row's samples are spread up to it",
+        least=0.001,
+    )
     seed: int = setting(0, "what is drawn at random is drawn from it")
     resume: str = setting(
         "",
@@ -76,7 +88,9 @@ class Settings:
     timeout: float = setting(60.0, "how long a broker may answer nothing before the replay ends, s", least=0.1)
     metrics_host: str = setting("127.0.0.1", "address for /metrics; 0.0.0.0 for all")
     metrics_port: str = setting(NONE, "its port; 0: any free one; none: metrics are not served")
-    dry_run: bool = setting(False, "tell what would be sent and send nothing; needs no broker")
+    dry_run: bool = setting(
+        False, "tell what would be sent and send nothing; needs no broker, and asks one that is named for partitions"
+    )
     connect_seconds: float = setting(10.0, "how long a broker may take to answer at the start, s", least=0.1)
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 
@@ -102,6 +116,8 @@ class Settings:
             raise UsageError(f"settings topic and labels_topic are both {self.topic!r}: a label is no row")
         if self.resume and self.resume_topic in (self.topic, self.labels_topic):
             raise UsageError(f"setting resume_topic has value {self.resume_topic!r}, a topic of its own wanted")
+        if self.accounts and self.features:
+            raise UsageError("settings accounts and features do not go together: an account has its sixteen")
         if self.resume and self.skip:
             raise UsageError("settings resume and skip do not go together: a named replay knows where it was")
 
@@ -109,6 +125,16 @@ class Settings:
     def pace(self) -> pace.Speed:
         """The speed, understood."""
         return pace.parse(self.speed)
+
+    @property
+    def row_format(self) -> str:
+        """The format by which columns make a row: samples are numbers, as packed rows are."""
+        return "packed" if self.as_signal else self.format
+
+    @property
+    def unit(self) -> str:
+        """What is sent, one a message."""
+        return "samples" if self.as_signal else "rows"
 
     @property
     def delay(self) -> labels.Delay:

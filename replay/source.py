@@ -68,15 +68,16 @@ class Files:
         self._files, self._say = disk.found(data), say
         self.name = str(self._files[0].path) + (f" and {len(self._files) - 1} more" if len(self._files) > 1 else "")
         self._folder: TemporaryDirectory[str] | None = None
-        heads = self._heads(schema, sum(file.size for file in self._files) <= whole_bytes)
+        features = roles.asked(chosen, schema).features
+        heads = self._heads(features, sum(file.size for file in self._files) <= whole_bytes)
         try:
-            self.columns: Columns = roles.resolved(heads[0], roles.asked(chosen, schema), chosen.format)
-            encoder(chosen.format, self.columns)(heads[0].head(HEAD_ROWS))
+            self.columns: Columns = roles.resolved(heads[0], roles.asked(chosen, schema), chosen.row_format)
+            encoder(chosen.row_format, self.columns)(heads[0].head(HEAD_ROWS))
         except DataRefused as refused:
             raise DataRefused(f"data {self._files[0].path}: {refused}") from refused
         if self.columns.time is None:
             roles.refuse_without_time(chosen)
-        self._unite(heads, bool(roles.asked(chosen, schema).features))
+        self._unite(heads, bool(features))
         self._by_time = self.columns.time is not None and chosen.order != FILE
         original = chosen.timestamps == ORIGINAL
         self._reading = Reading(self.columns, self.name, disk.names(self._files), original)
@@ -86,16 +87,22 @@ class Files:
         self.span: tuple[int, int] | None = None
         self._know()
 
-    def _heads(self, schema: Schema | None, small: bool) -> list[pd.DataFrame]:
+    def _heads(self, features: Sequence[str], small: bool) -> list[pd.DataFrame]:
         """The first rows of each file, all where they are few; raw accounts as a model's features, which need all."""
         heads = [file.read() if small else next(file.frames(None)) for file in self._files]
         self._whole = small
-        if schema and any(table.with_features(head, schema.features) is not head for head in heads):
+        if features and any(table.with_features(head, features) is not head for head in heads):
             whole = [head if small else file.read() for file, head in zip(self._files, heads, strict=True)]
-            heads, self._whole = [table.with_features(frame, schema.features) for frame in whole], True
+            heads, self._whole = [table.with_features(frame, features) for frame in whole], True
+            self._tell_dropped(heads)
         kept = [{str(name): str(dtype) for name, dtype in head.dtypes.items()} for head in heads]
         self._files = [replace(file, dtypes=dtypes) for file, dtypes in zip(self._files, kept, strict=True)]
         return heads
+
+    def _tell_dropped(self, frames: list[pd.DataFrame]) -> None:
+        for file, frame in zip(self._files, frames, strict=True):
+            if count := frame.attrs.get(table.DROPPED):
+                self._say(f"replay: {count:,} accounts of {file.path} are not English and left out")
 
     def _unite(self, heads: list[pd.DataFrame], asked: bool) -> None:
         """DataRefused where files do not go together; what differs in width alone is read alike from here on."""

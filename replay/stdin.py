@@ -37,8 +37,8 @@ class Piped:
         self.span: tuple[int, int] | None = None
         self._csv = table.PipedCsv(stream, NAME)
         try:
-            self.columns = roles.resolved(self._csv.head, roles.asked(chosen, schema), chosen.format)
-            encoder(chosen.format, self.columns)(self._csv.head)
+            self.columns = roles.resolved(self._csv.head, roles.asked(chosen, schema), chosen.row_format)
+            encoder(chosen.row_format, self.columns)(self._csv.head)
         except DataRefused as refused:
             told = str(refused)
             raise DataRefused(told if told.startswith("data ") else f"data {NAME}: {refused}") from refused

@@ -14,9 +14,9 @@ from replay.settings import OPEN, Settings
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Where a replay ended before its end. rows: how many of the rows in order the broker has for certain.
+    """Where a replay ended before its end. rows: how many of the rows or samples in order the broker has for certain.
 
-    row_id, event: of the first row after them (the event ms since 1970 UTC); None where it is not known.
+    row_id, event: of the first one after them (the event ms since 1970 UTC); None where it is not known.
     """
 
     rows: int
@@ -30,7 +30,8 @@ class Summary:
 
     sent, labels: those that the broker has. failed, failed_labels: those that were handed over and that it did not
     acknowledge. lateness: of the rows, None without a pace. error: what ended the replay early, or the first record's
-    failure. silent: whether it ended because no broker answered. stopped: None where all was sent.
+    failure. silent: whether it ended because no broker answered. stopped: None where all was sent. unit: what was
+    sent, rows or samples.
     """
 
     sent: int
@@ -43,6 +44,7 @@ class Summary:
     error: Failure | None
     silent: bool = False
     stopped: Stopped | None = None
+    unit: str = "rows"
 
     def text(self) -> str:
         """One line for people."""
@@ -50,8 +52,8 @@ class Summary:
         lost = f" ({self.failed_labels} failed)" if self.failed_labels else ""
         late = "" if self.lateness is None else f", {self.lateness.text()}"
         return (
-            f"{start} {self.sent} rows, failed {self.failed}, labels {self.labels}{lost}, "
-            f"{rate(self.sent, self.seconds)}, {self.seconds:.1f} s{late}"
+            f"{start} {self.sent} {self.unit}, failed {self.failed}, labels {self.labels}{lost}, "
+            f"{rate(self.sent, self.seconds, self.unit)}, {self.seconds:.1f} s{late}"
         )
 
     def outcome(self) -> Failure | None:
@@ -60,19 +62,25 @@ class Summary:
             return self.error
         first = self.error or "no answer from the broker"
         kind = BrokerUnavailable if self.silent else type(self.error) if self.error else Failure
-        return kind(f"{self.failed} rows and {self.failed_labels} labels were not acknowledged; first: {first}")
+        return kind(f"{self.failed} {self.unit} and {self.failed_labels} labels were not acknowledged; first: {first}")
 
 
 def continued(stopped: Stopped, chosen: Settings) -> str:
     """Where it stopped, and what to say to go on."""
-    where = "" if stopped.row_id is None else f" before row {stopped.row_id.decode('utf-8', 'replace')}"
+    where = "" if stopped.row_id is None else f" before {_next(chosen)} {stopped.row_id.decode('utf-8', 'replace')}"
     when = "" if stopped.event is None else f" at {iso(stopped.event)}"
-    return f"replay: stopped after {stopped.rows} rows{where}{when}; {_how(stopped, chosen)}"
+    return f"replay: stopped after {stopped.rows} {chosen.unit}{where}{when}; {_how(stopped, chosen)}"
+
+
+def _next(chosen: Settings) -> str:
+    return "one of row" if chosen.as_signal else "row"
 
 
 def _how(stopped: Stopped, chosen: Settings) -> str:
     if chosen.resume:
         return f"the same command goes on there: --resume {shlex.quote(chosen.resume)}"
+    if chosen.as_signal:
+        return "a signal goes on where it was with --resume NAME alone, given from the beginning"
     limit = f" --limit {chosen.limit - stopped.rows}" if chosen.limit else ""
     skip = f"--skip {chosen.skip + stopped.rows}{limit}"
     if stopped.event is None or chosen.loop != 1 or chosen.label_delay:

@@ -78,6 +78,8 @@ class Topic:
             raise UsageError(f"data {text!r} is a topic that the rows are sent to; --topic names another")
         if not chosen.bootstrap_servers:
             raise UsageError(f"data {text!r} wants bootstrap_servers, also for a dry run: it is there")
+        if chosen.as_signal:
+            raise UsageError(f"data {text!r} is played as it is there; as_signal makes samples of columns")
         self.columns = None
         self.span: tuple[int, int] | None = None
         self.rows: int | None = None

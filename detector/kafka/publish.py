@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from detector.errors import Failure
+from detector.errors import BrokerUnavailable, Failure, Fenced
 from detector.kafka.client import Properties, common, failure, told
 from detector.kafka.produce import CALL_SECONDS, PERMANENT, PRODUCER, RETRY_SECONDS, Record, Transactions, produce
 
-PAUSE_MS = 60_000
-"""How long a broker may be away while a sender's transaction is open; then the broker ends it."""
+SPARE_MS, LONGEST_MS = 30_000, 900_000
+"""A sender's transaction may be open for so much longer than its user waits for a broker, but no longer than brokers
+allow by default (transaction.max.timeout.ms)."""
 
 TRIES = 5
 """How often a sender's transaction is begun that had to be aborted for a reason that may pass."""
@@ -144,8 +146,9 @@ def settle(producer: Producer) -> None:
         producer.poll(RETRY_SECONDS)
 
 
-Sent = tuple[Record, int, bool]
-"""A record of an open transaction, its timestamp, and whether it counts."""
+Sent = tuple[Sequence[Record], Sequence[int], bool]
+"""Records of an open transaction, their timestamps, and whether they count. Lists as they came: what is made anew for
+each record is looked through again and again by Python's collector, which took half of the time."""
 
 
 class TransactionalPublisher(Landed, Transactions):
@@ -153,7 +156,7 @@ class TransactionalPublisher(Landed, Transactions):
 
     acknowledged, others: records in committed transactions, by whether they were sent as counted. What the broker
     refuses for good is left out, counted as failed, and the rest of its transaction is sent again. stopping: see
-    Transactions.
+    Transactions. patience: how long its user waits for a broker that is away, s.
     """
 
     def __init__(
@@ -164,40 +167,45 @@ class TransactionalPublisher(Landed, Transactions):
         stopping: Callable[[], bool] = lambda: False,
         linger_ms: int = 5,
         places: bool = True,
+        patience: float = 60.0,
     ) -> None:
         Landed.__init__(self, places)
+        pause = min(round(patience * 1000) + SPARE_MS, LONGEST_MS)
         self.acknowledged = self.others = 0
         own = {
             **PUBLISHER,
             **self._reports,
             "linger.ms": linger_ms,
-            "transaction.timeout.ms": PAUSE_MS,
-            "message.timeout.ms": PAUSE_MS,
+            "transaction.timeout.ms": pause,
+            "message.timeout.ms": pause,
         }
         left = "the same command sends its rows again"
         Transactions.__init__(self, bootstrap_servers, given, own, transactional_id, stopping, left)
+        self._open_since, self._open_seconds = 0.0, float(given.get("transaction.timeout.ms", pause)) / 1000
         self._sent: list[Sent] = []
         self._refused: dict[int, KafkaError] = {}
-        self._begun, self._handed = False, 0
+        self._begun, self._places, self._handed = False, 0, 0
 
     def send(self, record: Record, timestamp: int, counted: bool = True) -> None:
         """Publishes a record in the open transaction, or begins one. See Publisher."""
-        place = len(self._sent)
-        self._sent.append((record, timestamp, counted))
-        self._handed += 1
-        try:
-            self._produce(place, record, timestamp)
-        except KafkaException as error:
-            self._again(error.args[0])
+        self._take(([record], [timestamp], counted))
 
     def send_all(self, records: Sequence[Record], timestamps: Sequence[int]) -> None:
         """`send` of counted records."""
-        for record, timestamp in zip(records, timestamps, strict=True):
-            self.send(record, timestamp)
+        self._take((records, timestamps, True))
+
+    def _take(self, sent: Sent) -> None:
+        self._sent.append(sent)
+        self._handed += len(sent[0])
+        try:
+            self._begin()
+            self._hand_over(sent)
+        except KafkaException as error:
+            self._again(error.args[0])
 
     def poll(self, seconds: float = 0.0) -> None:
         """Takes in the delivery reports that are there, waiting for the first as long as told."""
-        with told("transaction"):  # that another process of the id took over may be heard here first
+        with self._ended(), told("transaction"):  # that another process of the id took over may be heard here first
             self._producer.poll(seconds)
 
     def waiting(self) -> int:
@@ -220,7 +228,7 @@ class TransactionalPublisher(Landed, Transactions):
             try:
                 self._begin()
                 produce(self._producer, last)
-                self._topics = {last.topic, *(record.topic for record, _, _ in self._sent)}
+                self._topics = {last.topic, *(record.topic for records, _, _ in self._sent for record in records)}
                 self._retried(lambda: self._producer.commit_transaction(CALL_SECONDS))
                 self._count()
                 return
@@ -231,17 +239,20 @@ class TransactionalPublisher(Landed, Transactions):
     def _begin(self) -> None:
         if not self._begun:
             self._producer.begin_transaction()
-            self._begun = True
+            self._begun, self._open_since = True, time.monotonic()
 
-    def _produce(self, place: int, record: Record, timestamp: int) -> None:
-        self._begin()
-        topic, key, value, named = record
-        headers: Any = named
-        answered = partial(self._answered, place)
-        try:
-            self._producer.produce(topic, value, key, -1, answered, None, timestamp, headers)
-        except BufferError:
-            produce(self._producer, record, timestamp, answered)
+    def _hand_over(self, sent: Sent) -> None:
+        """Records of the open transaction to the client; each is told apart by its place in the transaction."""
+        records, timestamps, _ = sent
+        handed_over, answered = self._producer.produce, self._answered
+        first, self._places = self._places, self._places + len(records)
+        headers: Any
+        for place, (record, timestamp) in enumerate(zip(records, timestamps, strict=True), first):
+            topic, key, value, headers = record
+            try:
+                handed_over(topic, value, key, -1, partial(answered, place), None, timestamp, headers)
+            except BufferError:
+                produce(self._producer, record, timestamp, partial(answered, place))
 
     def _answered(self, place: int, error: KafkaError | None, message: Any) -> None:
         if error is None:
@@ -249,22 +260,46 @@ class TransactionalPublisher(Landed, Transactions):
         elif error.code() in PERMANENT:
             self._refused[place] = error
 
+    @contextmanager
+    def _ended(self) -> Iterator[None]:
+        """BrokerUnavailable where the broker ended the transaction because it was open for too long."""
+        try:
+            yield
+        except Fenced as fenced:
+            if not self._begun or time.monotonic() - self._open_since < self._open_seconds:
+                raise
+            why = f"no broker took the transaction for {self._open_seconds:g} s, and it was ended"
+            raise BrokerUnavailable(f"{why}; the same command sends its rows again") from fenced
+
     def _again(self, error: KafkaError) -> None:
         """Aborts the transaction, and sends its records in another one, but for those that were refused."""
-        self._give_up(error)
+        with self._ended():
+            self._give_up(error)
         self._producer.poll(0)
-        refused, self._refused, self._begun = self._refused, {}, False
+        refused, self._refused, self._begun, self._places = self._refused, {}, False, 0
         if not refused and error.code() in PERMANENT:
             raise failure(error, "transaction")
-        for place, why in refused.items():
-            self._lost(why, self._sent[place][0].topic)
-        self._sent = [one for place, one in enumerate(self._sent) if place not in refused]
+        if refused:
+            self._leave_out(refused)
         with told("transaction"):
-            for place, (record, timestamp, _) in enumerate(self._sent):
-                self._produce(place, record, timestamp)
+            self._begin()
+            for sent in self._sent:
+                self._hand_over(sent)
+
+    def _leave_out(self, refused: Mapping[int, KafkaError]) -> None:
+        """Takes records out of the transaction, by their places."""
+        first = 0
+        kept: list[Sent] = []
+        for records, timestamps, counted in self._sent:
+            places = [place for place in range(len(records)) if first + place not in refused]
+            for place in sorted(refused.keys() & range(first, first + len(records))):
+                self._lost(refused[place], records[place - first].topic)
+            kept.append(([records[place] for place in places], [timestamps[place] for place in places], counted))
+            first += len(records)
+        self._sent = kept
 
     def _count(self) -> None:
-        rows = sum(counted for _, _, counted in self._sent)
-        self.acknowledged += rows
-        self.others += len(self._sent) - rows
-        self._sent, self._begun = [], False
+        for records, _, counted in self._sent:
+            self.acknowledged += len(records) if counted else 0
+            self.others += 0 if counted else len(records)
+        self._sent, self._begun, self._places = [], False, 0

@@ -3,7 +3,7 @@
 Needs pandas, which the bare install does not have.
 """
 
-from detector.table.accounts import with_features
+from detector.table.accounts import ACCOUNT_FEATURES, DROPPED, with_features
 from detector.table.columns import kind, numeric_columns, require
 from detector.table.files import CHUNK_ROWS, CSV, PARQUET, TFRECORD, Shape, chunks, describe, paths, read, tables
 from detector.table.piped import PipedCsv
@@ -12,8 +12,10 @@ from detector.table.values import anomalous, encoded, event_milliseconds, matrix
 from detector.table.write import ROWS_PER_FILE, Written, is_folder, refuse_place, write
 
 __all__ = [
+    "ACCOUNT_FEATURES",
     "CHUNK_ROWS",
     "CSV",
+    "DROPPED",
     "KEYS",
     "LABELS",
     "PARQUET",

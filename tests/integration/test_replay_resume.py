@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,76 @@ def test_twenty_kills(named: Named) -> None:
 def test_kills_with_labels_to_come(named: Named) -> None:
     """Labels that are due after the moment of a kill come once, too."""
     killed_again_and_again(named, 2, "--label-delay", "exp:300s")
+
+
+def signals_of(messages: Sequence[Any]) -> dict[bytes, list[tuple[int, str | None]]]:
+    """By key, in the order of the log, each sample's number and its row's id."""
+    found: dict[bytes, list[tuple[int, str | None]]] = {}
+    for message in sorted(messages, key=lambda one: (one.partition(), one.offset())):
+        row = dict(message.headers()).get("row-id")
+        found.setdefault(message.key(), []).append((json.loads(message.value())["sample"], row and row.decode()))
+    return found
+
+
+def test_kills_inside_signals(named: Named) -> None:
+    """Killed inside rows that are sent as samples, each sample and each label is there once, in order."""
+    frame = cards(named.data, 2000)
+    more = ("--as-signal", "--features", "Time,x,card", "--sample-rate", "2")
+    for _ in range(2):
+        named.killed(0.3, "--speed", f"{RATE}/s", *more)
+    done = named.run(*more)
+    assert done.returncode == 0, done.stderr
+    sent = re.match(r"replay: sent (\d+) samples, failed 0, ", done.stdout)
+    assert sent is not None
+    assert int(sent[1]) < 3 * len(frame)
+    found = signals_of(read_committed(named.bootstrap, named.rows))
+    assert set(found) == {str(card).encode() for card in frame["card"]}
+    for key, samples in found.items():
+        rows = frame.index[frame["card"] == int(key)].tolist()
+        wanted = [(3 * k + j, str(row) if j == 2 else None) for k, row in enumerate(rows) for j in range(3)]
+        assert samples == wanted
+    labels = read_committed(named.bootstrap, named.labels)
+    assert Counter(int(message.key()) for message in labels) == Counter(range(len(frame)))
+
+
+def away(named: Named, broker: Broker, seconds: float, *more: str) -> tuple[int, str]:
+    """Exit code and stderr of a process for which the broker stands still for so long, once it has sent some rows."""
+    before = named.written()
+    line = named.command("--speed", "300/s", *more)
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        await_true(lambda: named.written() > before + 50, "the first rows")
+        broker.pause()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+        finally:
+            broker.resume()
+        _, err = process.communicate(timeout=90)
+    return process.returncode, err
+
+
+def test_a_broker_that_is_away_for_longer_than_a_transaction_may_be_open(broker: Broker, named: Named) -> None:
+    """That the broker ended the transaction is no other process' doing: it is told as a broker that was away."""
+    frame = cards(named.data, 3000)
+    short = [f"--kafka={name}=3000" for name in ("transaction.timeout.ms", "message.timeout.ms")]
+    code, err = away(named, broker, 6, *short)
+    assert code in (0, 4), err  # it goes on where no transaction was open
+    if code:
+        assert "for 3 s, and it was ended; the same command sends its rows again\n" in err
+        assert f"the same command goes on there: --resume {named.name}\n" in err
+    assert named.run().returncode == 0
+    each_once(named, frame)
+
+
+def test_a_broker_that_stays_away(broker: Broker, named: Named) -> None:
+    """A broker that does not answer for --timeout ends a named replay with code 4, and the same command goes on."""
+    frame = cards(named.data, 2000)
+    code, err = away(named, broker, 30, "--timeout", "3")
+    assert code == 4, err
+    told = rf"replay: stopped after \d+ rows.*; the same command goes on there: --resume {named.name}\nerror: .+\n$"
+    assert re.search(told, err), err
+    assert named.run().returncode == 0
+    each_once(named, frame)
 
 
 def test_what_has_ended(named: Named) -> None:

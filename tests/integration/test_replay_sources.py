@@ -159,6 +159,19 @@ def test_partitions_are_those_of_java(broker: Broker, data: Path, topic: str) ->
         assert message.partition() == (murmur2(message.key()) & 0x7FFFFFFF) % PARTITIONS
 
 
+def test_a_dry_run_tells_partitions(broker: Broker, data: Path, topic: str) -> None:
+    """A dry run with a broker tells where the first rows will be, and without one that nobody knows."""
+    shown = replay(broker, data, topic, "--key", "card", "--dry-run")
+    assert f"\ntopic {topic} has {PARTITIONS} partitions\n" in shown
+    told = re.findall(rf"to {topic}/(\d): key (\d+), headers format=json row-id=(\d+),", shown)
+    assert len(told) == 5
+    replay(broker, data, topic, "--key", "card")
+    places = {row_of(message): str(message.partition()) for message in read_committed(broker.bootstrap, topic)}
+    assert [places[int(row)] for _, _, row in told] == [partition for partition, _, _ in told]
+    nowhere = replay(broker, data, "nowhere", "--dry-run")
+    assert "\npartitions unknown: topic 'nowhere' does not exist; make it first, or name another\n" in nowhere
+
+
 def test_going_on_by_hand(broker: Broker, data: Path, topic: str) -> None:
     """Without a name Ctrl-C says which rows are left out to go on, and with them all rows are there."""
     with subprocess.Popen(

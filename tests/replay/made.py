@@ -32,6 +32,9 @@ WALL = 1_700_000_000.0
 OPEN: list[Files] = []
 """Histories that are closed when the test ends."""
 
+PLAN = ("labels", "original", "start", "timeout", "format", "unit")
+"""What is told of a replay's plan by its name."""
+
 OLDER = 100
 """Offset of the first row: the topic held rows before."""
 
@@ -77,6 +80,7 @@ def whole(batches: Iterator[Batch]) -> Batch:
         frame=pd.concat(frames) if frames else None,
         values=all_of("values"),
         headers=all_of("headers"),
+        last=all_of("last"),
     )
 
 
@@ -193,7 +197,7 @@ class Silence:
 
 def replay(world: World, batch: Batch, speed: str = "max", **given: Any) -> Replay:
     """A replay of a batch's rows to the topic `rows` of a world. given: of Plan, and of Replay."""
-    plan = {name: given.pop(name) for name in ("labels", "original", "start", "timeout", "format") if name in given}
+    plan = {name: given.pop(name) for name in PLAN if name in given}
     told = Plan("rows", plan.pop("labels", None), parse(speed), **plan)
     watch, stop = given.pop("watch", Silence()), given.pop("stop", Stop())
     return Replay(cut(batch), told, world, watch, stop, clock=world.clock(), **given)

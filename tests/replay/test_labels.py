@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from detector.alerts import iso
 from replay.batch import Batch
 from replay.labels import Delay, Pending, Truth, parse
 from replay.plan import Stop
@@ -156,10 +157,17 @@ def test_who_goes_on_sends_what_is_left(speed: str, cut_at: int) -> None:
         one.run()
     second = World()
     after = one.outbox.label
+    second.now = first.now + 3600
     other = replay(second, rows, speed, labels="truth", pending=Pending(truth, after))
+    other.outbox._legs = [one.outbox.leg()]
     other._batches = skipped(one.outbox.sent, other.outbox.remember)(cut(rows))
     other.outbox._before = one.outbox.sent
     other.run()
     assert first.order() + second.order() == want.order()
+    stamps = {row_id(record).decode(): stamp for world in (first, second) for _, record, stamp in world.rows()}
+    assert all(
+        json.loads(record.value or b"")["event_time"] == iso(stamps[row_id(record).decode()])
+        for _, record, _ in second.labels()
+    )
     both = [row for _, row, _ in told(first)] + [row for _, row, _ in told(second)]
     assert both == [row for _, row, _ in told(want)]

@@ -12,10 +12,11 @@ import pytest
 from detector.errors import UsageError
 from detector.kafka import Record
 from replay.labels import Delay, Pending, Truth
+from replay.legs import Leg
 from replay.plan import Stop
 from replay.resume import MOST_ROWS, Ledger, Position, begun, decides
 from replay.source import Files
-from tests.replay.made import World, asked, batch_of, files, replay
+from tests.replay.made import WALL, World, asked, batch_of, files, replay
 
 
 class Committing(World):
@@ -81,11 +82,12 @@ def test_a_stop_commits() -> None:
 def test_positions_go_on() -> None:
     """A second process counts from where the first ended, and keeps what it told of the data."""
     world = Committing()
-    start = Position(rows=100, event=5, label=(7, 3), of={"data": "a"}, held={"0": [1, 2]})
+    kept: dict[str, Any] = {"label": (7, 3), "of": {"data": "a"}, "held": {"0": [1, 2]}}
+    before, now = Leg(0, 5, 6), int(WALL * 1000)
+    start = Position(rows=100, event=5, legs=[before], **kept)
     replay(world, table(10), ledger=ledger(world, start)).run()
-    assert world.commits[-1][1] == Position(
-        rows=110, event=9000, label=(7, 3), ended=True, of={"data": "a"}, held={"0": [1, 2]}
-    )
+    legs = [before, Leg(100, now, now)]
+    assert world.commits[-1][1] == Position(rows=110, event=9000, ended=True, legs=legs, **kept)
 
 
 def test_labels_have_a_place() -> None:
