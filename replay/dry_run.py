@@ -13,6 +13,7 @@ from replay.batch import Batch
 from replay.columns import Columns
 from replay.encoding import encoded, encoder
 from replay.history import History
+from replay.inject.faults import spoiled
 from replay.outbox import rows_of
 from replay.settings import NONE, Settings
 
@@ -73,13 +74,14 @@ def _label(found: Columns, chosen: Settings) -> str:
 def _rows(history: History, batch: Batch, chosen: Settings) -> Iterator[str]:
     """A line for where each row goes, and one for its value."""
     make = encoder(chosen.format, history.columns) if history.columns else None
-    ready = next(encoded(make)(iter([batch]))) if make else batch
+    ready = next(spoiled(chosen.format, history.columns)(encoded(make)(iter([batch]))))
     for place, record in enumerate(rows_of(ready, chosen.format, chosen.topic)):
         key = "none" if record.key is None else record.key.decode("utf-8", "replace")
         marks = " ".join(f"{name}={(value or b'').decode('utf-8', 'replace')}" for name, value in record.headers)
         when = "" if batch.event is None else f", event time {iso(int(batch.event[place]))}"
         label = "" if batch.anomalous is None else f", label {int(batch.anomalous[place])}"
-        yield f"to {record.topic}: key {key}, headers {marks}{when}{label}".replace("\n", " ")
+        broken = "" if batch.injected is None else "".join(f", {mark.spec}" for mark in batch.injected[place])
+        yield f"to {record.topic}: key {key}, headers {marks}{when}{label}{broken}".replace("\n", " ")
         yield f"  {_value(record.value, history, chosen)}"
 
 

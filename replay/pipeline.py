@@ -14,6 +14,7 @@ from replay.ahead import ahead
 from replay.batch import Batch, Stage
 from replay.encoding import encoded, encoder
 from replay.history import History
+from replay.inject.faults import spoiled
 from replay.settings import Settings
 from replay.source import Files
 from replay.stdin import Piped
@@ -64,5 +65,5 @@ def played(
 def sendable(batches: Iterator[Batch], history: History, chosen: Settings) -> Iterator[Batch]:
     """Rows with their values; made ahead where a row has a due time, or may be long in coming."""
     make = encoder(chosen.format, history.columns) if history.columns else None
-    ready = encoded(make)(batches)
+    ready = spoiled(chosen.format, history.columns)(encoded(make)(batches))
     return ahead(ready) if chosen.pace.paced or not isinstance(history, Files) else ready

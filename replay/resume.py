@@ -54,6 +54,7 @@ def decides(history: History, columns: Columns | None, chosen: Settings) -> dict
     told = history.identity() | (columns.told() if columns else {})
     settings = ("topic", "labels_topic", "format", "order", "between", "sample", "loop", "limit", "partitioner")
     told |= {name: str(getattr(chosen, name)) for name in (*settings, "label_delay", "label_share", "seed")}
+    told |= {"inject": repr([spec.text for spec in chosen.injections])} if chosen.inject else {}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in told.items()}
 
 

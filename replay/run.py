@@ -13,6 +13,7 @@ from detector.kafka.client import Properties
 from replay import metrics, resume
 from replay.batch import Stage
 from replay.history import History
+from replay.inject.broken import stages
 from replay.labels import Pending, Truth
 from replay.leash import Leash
 from replay.metrics import Figures
@@ -28,9 +29,11 @@ BATCH_BYTES = 1_000_000
 
 
 def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Summary:
-    """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows."""
+    """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows, before those of
+    `--inject`."""
     stop, held_up = Stop(), _HeldUp()
     sender, ledger = _sender(history, chosen, held_up)
+    broken = [*broken, *stages(history, chosen)]
     with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr) as watch:
         leash = Leash(chosen.max_lead, chosen.group, group, sender, chosen.topic) if group else None
         done = ledger.start.rows if ledger else 0
@@ -54,11 +57,12 @@ def _plan(history: History, chosen: Settings) -> Plan:
         chosen.format,
         chosen.start_ms,
         chosen.timeout,
+        tuple(spec.text for spec in chosen.injections),
     )
 
 
 def _labels_topic(history: History, chosen: Settings) -> str | None:
-    labelled = history.columns is not None and history.columns.label is not None
+    labelled = bool(chosen.inject) or (history.columns is not None and history.columns.label is not None)
     return chosen.labels_topic if labelled and chosen.labels_topic != NONE else None
 
 
@@ -72,7 +76,7 @@ def _pending(chosen: Settings, ledger: Ledger | None) -> Pending | None:
 
 def _total(history: History, chosen: Settings, ledger: Ledger | None) -> int | None:
     """Rows to send, where that is known."""
-    if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0:
+    if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0 or chosen.inject:
         return chosen.limit or None
     rows = max(history.rows * chosen.loop - chosen.skip, 0)
     return max((min(rows, chosen.limit) if chosen.limit else rows) - (ledger.start.rows if ledger else 0), 0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from detector.errors import UsageError
 from detector.settings import milliseconds, setting
 from replay import labels, pace
+from replay.inject import scenarios
+from replay.inject.spec import Spec
 
 PREFIX = "REPLAY_"
 NONE = "none"
@@ -65,6 +67,9 @@ class Settings:
     label_delay: str = setting("", f"time between a row and its label, in the data's time: {labels.DELAYS}")
     label_share: float = setting(1.0, "share of the rows whose label is ever sent, drawn by seed", least=0, most=1)
     seed: int = setting(0, "what is drawn at random is drawn from it")
+    inject: tuple[str, ...] = setting(
+        (), "break the history on purpose: KIND:..., or a name of `python -m replay scenarios`; may be repeated"
+    )
     resume: str = setting(
         "",
         "a name for this replay: its rows are sent in transactions, and the same command after a kill goes on behind "
@@ -93,7 +98,7 @@ class Settings:
             raise UsageError(f"setting features has value {self.features!r}, each name once wanted")
         if not self.sample:
             raise UsageError("setting sample has value 0.0, more than 0 wanted")
-        _ = self.bounds, self.start_ms, self.port
+        _ = self.bounds, self.start_ms, self.port, self.injections
 
     def _refuse_pairs(self) -> None:
         if bool(self.max_lead) != bool(self.group):
@@ -114,6 +119,11 @@ class Settings:
     def delay(self) -> labels.Delay:
         """The labels' delay, understood."""
         return labels.parse(self.label_delay)
+
+    @property
+    def injections(self) -> tuple[Spec, ...]:
+        """What is broken on purpose, scenarios by what they stand for."""
+        return scenarios.understood(self.inject)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

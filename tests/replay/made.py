@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from detector.errors import Failure
 from detector.kafka import Record
 from detector.schema import Schema
 from replay import columns as roles
-from replay.batch import Batch
+from replay.batch import Batch, joined
 from replay.encoding import encoded, encoder
 from replay.files import TableFile
 from replay.history import Reading
@@ -60,22 +59,7 @@ def cut(batch: Batch, rows: int = 1000) -> Iterator[Batch]:
 
 def whole(batches: Iterator[Batch]) -> Batch:
     """All rows of batches as one."""
-    parts = list(batches)
-
-    def all_of(name: str) -> Any:
-        found = [getattr(part, name) for part in parts]
-        return None if found[0] is None else np.concatenate(found)
-
-    frames = [part.frame for part in parts if part.frame is not None]
-    return Batch(
-        row_ids=all_of("row_ids"),
-        event=all_of("event"),
-        keys=all_of("keys"),
-        anomalous=all_of("anomalous"),
-        frame=pd.concat(frames) if frames else None,
-        values=all_of("values"),
-        headers=all_of("headers"),
-    )
+    return joined(list(batches))
 
 
 def files(*paths: Path | str, whole_bytes: int = 1 << 30, schema: Schema | None = None, **given: Any) -> Files:
