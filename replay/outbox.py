@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from detector.alerts import iso
 from detector.kafka import Record
 from detector.rows import FORMAT_HEADER, ROW_ID_HEADER
+from detector.rows.messages import MAX_NAME_BYTES
 from replay.batch import Batch, Headers, Marks
 from replay.inject.tally import Tally, note_of
 from replay.labels import Pending, label_of, record_of
@@ -209,7 +210,12 @@ def rows_of(batch: Batch, format_: str, topic: str) -> list[Record]:
 
 
 def _renamed(headers: Headers, row_id: bytes) -> Headers:
-    return [(name, row_id if name == ROW_ID_HEADER else value) for name, value in headers]
+    return [(name, row_id if _names(name, value) else value) for name, value in headers]
+
+
+def _names(name: str, value: bytes | None) -> bool:
+    """Whether a header says a row's id; one that is too long names nothing."""
+    return name == ROW_ID_HEADER and len(value or b"") <= MAX_NAME_BYTES
 
 
 def _touched(batch: Batch) -> list[tuple[int, Marks]]:

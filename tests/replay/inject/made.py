@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from replay import columns as roles
-from replay.batch import Batch, Marks
+from replay.batch import Batch, Marks, objects
 from replay.columns import Columns
 from replay.files import TableFile
 from replay.history import Reading
@@ -81,7 +82,15 @@ def broken(specs: Sequence[str], history: Held | None = None, done: int = 0, **g
     """The rows as they are sent, with their values."""
     chosen, found = told(specs, **given), history or Held(cards())
     rows = played(found, chosen, stages(found, chosen), done)
-    return whole(batch for batch in sendable(rows, found, chosen) if len(batch))
+    return whole(_named(batch, chosen.format) for batch in sendable(rows, found, chosen) if len(batch))
+
+
+def _named(batch: Batch, format_: str) -> Batch:
+    """With the headers that a row of ours has."""
+    if batch.headers is not None:
+        return batch
+    own = ("format", format_.encode())
+    return replace(batch, headers=objects([[own, ("row-id", name)] for name in batch.row_ids.tolist()]))
 
 
 def told(specs: Sequence[str], **given: Any) -> Settings:
@@ -106,8 +115,6 @@ def same(one: Batch, other: Batch) -> None:
     assert other.values is not None
     assert one.values.tolist() == other.values.tolist()
     assert marks(one) == marks(other)
-    for name in ("event", "moments", "anomalous", "keys"):
+    for name in ("event", "moments", "anomalous", "keys", "headers"):
         pair = [getattr(batch, name) for batch in (one, other)]
         assert pair[0].tolist() == pair[1].tolist(), name
-    headers = [None if batch.headers is None else batch.headers.tolist() for batch in (one, other)]
-    assert headers[0] == headers[1] or None in headers

@@ -16,6 +16,7 @@ from detector.rows import REASONS, Decoder, Message
 from detector.schema import Schema
 from replay.inject.broken import refuse, stages
 from replay.inject.faults import FAULTS, possible
+from replay.outbox import rows_of
 from tests.messages import FakeMessage
 from tests.replay.inject.made import ROWS, START, STEP_MS, Held, broken, cards, marks, same, told, touched
 from tests.replay.made import ids, numbers, rows
@@ -99,8 +100,8 @@ def test_drift() -> None:
 def test_a_ramp() -> None:
     """With a ramp the shift grows from 0 to all of it, and stays there."""
     shift = np.subtract(column(ALONE[SPECS[1]], "V14"), column(PLAIN, "V14"))
-    assert shift[60] == 0.0
-    assert shift[60:180] == pytest.approx(3 * np.arange(120) / 120)
+    assert not shift[:60].any()
+    assert shift[60:180] == pytest.approx(3 * np.arange(120) / 120, abs=0.01)
     assert shift[180:] == pytest.approx(3)
 
 
@@ -130,7 +131,8 @@ def test_missing() -> None:
 
 def test_missing_packed() -> None:
     """A packed row has NaN where a value is left out."""
-    found = broken(["missing:V14:50%"], format="packed", features="V14,Amount")
+    features = {"format": "packed", "features": "V14,Amount"}
+    found = broken(["missing:V14:50%"], Held(cards(), **features), format="packed")
     lost = [bool(np.isnan(first)) for first, _ in numbers(found)]
     assert [at for at, one in enumerate(lost) if one] == touched(found)
     assert len(touched(found)) == pytest.approx(ROWS / 2, rel=0.15)
@@ -200,9 +202,9 @@ def test_silence() -> None:
     assert touched(found) == list(range(300, 360))
     assert ids(found) == ids(PLAIN)
     assert events(found) == events(PLAIN)
-    end = events(PLAIN)[300] + 600_000
-    assert set(found.moments[300:360].tolist()) == {end}
-    assert found.moments[299] == end - 600_000 - STEP_MS
+    (end,) = set(found.moments[300:360].tolist())
+    assert events(PLAIN)[359] < end <= events(PLAIN)[360]
+    assert end - found.moments[299] >= 600_000
 
 
 def test_silence_from_the_beginning() -> None:
@@ -235,12 +237,9 @@ def test_corrupt(format_: str) -> None:
         SCHEMA.features, "card", "Time", "Class", "0", {"shop": ("a", "b")}
     )
     found = broken(["corrupt:50%"], history, format=format_, features=",".join(SCHEMA.features))
-    assert found.headers is not None
-    assert found.values is not None
-    assert found.keys is not None
     messages: list[Message] = [
-        FakeMessage(value, ("transactions", 0, at), name=found.keys[at], marks=found.headers[at])
-        for at, value in enumerate(found.values.tolist())
+        FakeMessage(one.value, ("transactions", 0, at), name=one.key, marks=one.headers)
+        for at, one in enumerate(rows_of(found, format_, "rows"))
     ]
     read, rejects = Decoder(SCHEMA).decode(messages)
     wanted = {at: marks(found)[at][0].fault for at in touched(found)}
@@ -248,8 +247,8 @@ def test_corrupt(format_: str) -> None:
     assert set(wanted.values()) == set(possible(format_, columns))
     assert len(read) == len(found) - len(wanted)
     assert PLAIN.keys is not None
-    assert found.keys.tolist() == PLAIN.keys.tolist()
-    assert [dict(headers)["row-id"].decode() for headers in found.headers.tolist()] == ids(found)
+    assert [message.key() for message in messages] == PLAIN.keys.tolist()
+    assert [dict(message.headers())["row-id"].decode() for message in messages] == ids(found)
 
 
 @pytest.mark.parametrize("fault", ["not_json", "empty", "too_large"])
