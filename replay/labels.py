@@ -128,7 +128,9 @@ class Pending:
 
 def label_of(row_id: bytes, anomalous: bool, event_time: str, topic: str, marks: Marks = ()) -> Record:
     """The record of a row's label. marks: what was done to the row on purpose."""
-    label = {"row_id": row_id.decode(), "label": int(anomalous), "event_time": event_time, **injected(marks)}
+    label = {"row_id": row_id.decode(), "label": int(anomalous), "event_time": event_time}
+    if marks:
+        label |= injected(marks)
     return Record(topic, row_id, msgspec.json.encode(label), [])
 
 

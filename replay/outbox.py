@@ -145,8 +145,8 @@ class Outbox:
     def say_ended(self) -> None:
         """Says of all that was done on purpose that it has ended."""
         if (topic := self._plan.labels) is not None:
-            for spec in self.tally.begun():
-                self._say(self.tally.record(spec, "ended", topic), self._clock.milliseconds())
+            for spec, event in self.tally.begun().items():
+                self._say(self.tally.record(spec, "ended", topic), event)
 
     def _say(self, record: Record, stamp: int) -> None:
         self._sender.send(record, stamp, counted=False)

@@ -55,15 +55,13 @@ class Tally:
         }
         return Record(topic, found.row_id, msgspec.json.encode(told), [])
 
-    def begun(self) -> list[str]:
-        """The breaks that touched a row."""
-        return [spec for spec, found in self._touched.items() if found.rows]
+    def begun(self) -> dict[str, int]:
+        """The breaks that touched a row, and the event time of the last one."""
+        return {spec: found.event for spec, found in self._touched.items() if found.rows}
 
 
 def injected(marks: Marks) -> dict[str, Any]:
     """What a label says of what was done to its row."""
-    if not marks:
-        return {}
     fault = fault_of(marks)
     return {"injected": list(dict.fromkeys(mark.spec for mark in marks))} | ({"fault": fault} if fault else {})
 

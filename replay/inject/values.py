@@ -86,7 +86,7 @@ def _changed(where: Where, columns: Columns, change: Change) -> Stage:
 
 def _with(batch: Batch, names: Sequence[str], change: Change, spec: str) -> Batch:
     assert batch.frame is not None
-    frame, touched = batch.frame.copy(), np.zeros(len(batch), bool)
+    frame, touched = batch.frame.copy(deep=False), np.zeros(len(batch), bool)
     for name in names:
         # Also where nothing is changed: whether 5 is written as 5.0 must not depend on the rows it is read with.
         before = _with_room(frame[name])
