@@ -245,7 +245,7 @@ def bad_messages(line: Line) -> None:
 def outage(line: Line) -> None:
     """Rows of a silence come after it with their event times: the lag of their alerts falls to nothing as they end."""
     with running(line.topics, line.stage.model) as detector:
-        detector.await_line("started")
+        detector.await_line("partitions_assigned")
         (rows,) = line.play("outage", "--speed", "300x").values()
         assert rows == 120 * PER_SECOND
         await_true(lambda: all_read(line.topics), "all is read")
@@ -262,7 +262,7 @@ def rush_hour(line: Line) -> None:
     """More comes than a slow detector scores: its lag rises, falls to 0 afterwards, and nothing is lost."""
     most: list[float] = []
     with running(line.topics, line.stage.model, "--max-batch", "4", "--max-transaction", "4") as detector:
-        detector.await_line("started")
+        detector.await_line("partitions_assigned")
         command = line.command("--inject", "rush-hour", "--speed", "60x", "--limit", "3000")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             await_true(lambda: lag(detector.scrape(), most) > 50 and process.poll() is None, "lag")
@@ -342,12 +342,14 @@ def test_messages_of_a_topic(stage: Stage) -> None:
 
 
 def test_real_cards(stage: Stage) -> None:
-    """Real rows that are shifted drift, too."""
+    """Of real rows, too, each message that is no row any more is a dead letter for the reason that was made."""
     data = real("creditcard_sample.parquet")
     line = Line(Stage(stage.bootstrap, data, stage.model, frozenset()), stage.line().topics)
-    line.play("wrong-unit", "--limit", "6000")
-    line.detect(*DRIFT)
-    assert "Amount" in line.drifting()
+    (rows,) = line.play("bad-messages").values()
+    line.detect()
+    wanted = Counter(one["fault"] for one in line.touched())
+    assert line.reasons() == wanted
+    assert wanted.total() == rows > 100
 
 
 def test_killed_and_gone_on_with(stage: Stage) -> None:
