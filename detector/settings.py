@@ -399,8 +399,10 @@ def _text(found: Any) -> str:
 
 def _texts(found: Any) -> tuple[str, ...]:
     """Several texts: a flag more than once, a list of a file, or an environment variable with ; between them."""
-    parts = found.split(";") if isinstance(found, str) else found if isinstance(found, list) else _refuse(found)
-    return tuple(text for part in parts if (text := _text(part).strip()))  # type: ignore[union-attr]
+    if not isinstance(found, (str, list)):
+        raise ValueError(found)
+    parts = found.split(";") if isinstance(found, str) else found
+    return tuple(text for part in parts if (text := _text(part).strip()))
 
 
 _CONVERTERS: dict[str, Any] = {

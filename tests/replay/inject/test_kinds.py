@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from detector.errors import DataRefused, UsageError
 from detector.rows import REASONS, Decoder, Message
 from detector.schema import Schema
+from replay.columns import Columns
 from replay.inject.broken import refuse, stages
 from replay.inject.faults import FAULTS, possible
 from replay.outbox import rows_of
@@ -233,9 +234,7 @@ def test_corrupt(format_: str) -> None:
     comes, key and row-id stay, and all other messages are rows."""
     history = Held(cards())
     assert history.columns is not None
-    history.columns = columns = type(history.columns)(
-        SCHEMA.features, "card", "Time", "Class", "0", {"shop": ("a", "b")}
-    )
+    history.columns = columns = Columns(SCHEMA.features, "card", "Time", "Class", "0", {"shop": ("a", "b")})
     found = broken(["corrupt:50%"], history, format=format_, features=",".join(SCHEMA.features))
     messages: list[Message] = [
         FakeMessage(one.value, ("transactions", 0, at), name=one.key, marks=one.headers)

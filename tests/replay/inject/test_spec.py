@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from detector import settings
@@ -43,8 +45,7 @@ from replay.settings import PREFIX, Settings
 def test_understood(text: str, wanted: Spec) -> None:
     """Each kind is read from its text: what, by how much, and where."""
     found = parse(text)
-    assert found.text == text
-    assert found == Spec(text, *[getattr(wanted, name) for name in Spec.__slots__[1:]])
+    assert found == replace(wanted, text=text)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,6 @@ def test_refused(text: str, sentence: str) -> None:
         parse(text)
     assert str(raised.value).startswith(f"setting inject has value {text!r}")
     assert sentence in str(raised.value)
-    assert str(raised.value).endswith(" wanted") or "wanted" in str(raised.value)
 
 
 def test_every_kind_has_an_example() -> None:
@@ -119,7 +119,7 @@ def test_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         assert one.expect.replace("`", "") in text
 
 
-def test_repeated(tmp_path: object) -> None:
+def test_repeated() -> None:
     """The setting is a flag more than once, a list of the file, or a variable with ; between."""
     base = {"dry_run": True}
     assert settings.load(Settings, base | {"inject": ["retries", "reorder:1s"]}, PREFIX, {}).inject == (
