@@ -304,6 +304,7 @@ def test_scenario(stage: Stage, name: str) -> None:
     ANSWERS[name](stage.line())
 
 
+@pytest.mark.long
 def test_a_lost_field_that_the_model_needs(stage: Stage, artifact_dir: Path) -> None:
     """Where history had no gaps each row that lost its field is a dead letter, and nothing else is."""
     line = stage.line()
@@ -353,6 +354,7 @@ def test_real_cards(stage: Stage) -> None:
     assert wanted.total() == rows > 100
 
 
+@pytest.mark.long
 def test_killed_and_gone_on_with(stage: Stage) -> None:
     """A named replay that is killed sends each broken row once, and tells of each break once."""
     line, whole = stage.line(), stage.line()
