@@ -132,8 +132,8 @@ def test_missing() -> None:
 
 def test_missing_packed() -> None:
     """A packed row has NaN where a value is left out."""
-    features = {"format": "packed", "features": "V14,Amount"}
-    found = broken(["missing:V14:50%"], Held(cards(), **features), format="packed")
+    history = Held(cards(), format="packed", features="V14,Amount")
+    found = broken(["missing:V14:50%"], history, format="packed")
     lost = [bool(np.isnan(first)) for first, _ in numbers(found)]
     assert [at for at, one in enumerate(lost) if one] == touched(found)
     assert len(touched(found)) == pytest.approx(ROWS / 2, rel=0.15)
