@@ -299,7 +299,7 @@ def default_text(f: Field[Any]) -> str:
     """A setting's default for people."""
     if f.default is MISSING:
         return "" if f.default_factory is not MISSING else "required"
-    if f.default is None:
+    if f.default is None or f.default == ():
         return ""
     return {False: "off"}.get(f.default, str(f.default)) if isinstance(f.default, bool) else str(f.default)
 
@@ -315,6 +315,8 @@ def _flag_kind(f: Field[Any]) -> dict[str, Any]:
         return {"action": argparse.BooleanOptionalAction}
     if f.type == "dict[str, str]":
         return {"action": "append", "metavar": "KEY=VALUE"}
+    if f.type == "tuple[str, ...]":
+        return {"action": "append", "metavar": f.name.upper()}
     return {"metavar": "|".join(f.metadata["choices"]) or f.name.upper()}
 
 
@@ -395,8 +397,17 @@ def _text(found: Any) -> str:
     return str(found) if not isinstance(found, (bool, dict, list)) else str(_refuse(found))
 
 
+def _texts(found: Any) -> tuple[str, ...]:
+    """Several texts: a flag more than once, a list of a file, or an environment variable with ; between them."""
+    if not isinstance(found, (str, list)):
+        raise ValueError(found)
+    parts = found.split(";") if isinstance(found, str) else found
+    return tuple(text for part in parts if (text := _text(part).strip()))
+
+
 _CONVERTERS: dict[str, Any] = {
     "str": _text,
+    "tuple[str, ...]": _texts,
     "Path": Path,
     "Path | None": Path,
     "int": _whole,
@@ -405,6 +416,7 @@ _CONVERTERS: dict[str, Any] = {
 }
 _WANTED = {
     "str": "text",
+    "tuple[str, ...]": "a list of texts",
     "Path": "a path",
     "Path | None": "a path",
     "int": "a whole number",

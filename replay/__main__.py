@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from detector import artifact, settings
 from detector.command import ended, told
 from detector.errors import INTERRUPTED, BrokerUnavailable
 from replay import dry_run
+from replay.inject import broken, scenarios
 from replay.pipeline import opened, played
 from replay.run import run
 from replay.settings import PREFIX, Settings
@@ -24,9 +25,16 @@ DATA = (
 )
 
 
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"scenarios": scenarios.main}
+"""What the first argument may be instead of data; the first line of each one's docstring tells what it does."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return ended(lambda: _run(vars(parser().parse_args(argv))))
+    given = sys.argv[1:] if argv is None else argv
+    if given and given[0] in COMMANDS:
+        return COMMANDS[given[0]](given[1:])
+    return ended(lambda: _run(vars(parser().parse_args(given))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     about["description"] += (
         "\nCtrl-C and SIGTERM wait for what is on its way and end with a summary; a second one ends at once."
     )
+    about["description"] += "\n\nOther commands (a file of such a name is ./NAME):"
+    for name, command in COMMANDS.items():
+        about["description"] += f"\n  python -m replay {name}: {(command.__doc__ or '').splitlines()[0]}"
     top = argparse.ArgumentParser(prog="python -m replay", **about)
     top.add_argument("data", metavar="DATA", nargs="+", help=DATA)
     settings.add_flags(top, Settings, PREFIX)
@@ -51,8 +62,10 @@ def _run(flags: dict[str, Any]) -> int:
     logging.getLogger("detector.kafka").setLevel(logging.ERROR)  # what it would say of waiting is said by the replay
     history = opened(flags["data"], chosen, schema, lambda line: print(line, file=sys.stderr, flush=True))
     try:
+        broken.refuse(history, chosen)
         if chosen.dry_run:
-            print(dry_run.text(history, played(history, chosen), chosen), flush=True)
+            rows = played(history, chosen, broken.stages(history, chosen))
+            print(dry_run.text(history, rows, chosen), flush=True)
             return 0
         return _told(run(history, chosen), chosen)
     finally:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,17 @@ from numpy.typing import NDArray
 
 Objects = NDArray[np.object_]
 Headers = list[tuple[str, bytes]]
+
+
+class Mark(NamedTuple):
+    """What was done to a row on purpose. spec: as it was asked for. fault: of a message that is to be no row, the
+    reason from detector.rows.REASONS for which it is refused."""
+
+    spec: str
+    fault: str = ""
+
+
+Marks = tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,8 @@ class Batch:
     where no row has one. anomalous: bool (n,), None without a label. frame: n rows of columns that are not encoded yet.
     values: bytes or None (n,), once they are. headers: a list of pairs (n,), None for those that a row of ours has.
     last: bool (n,), whether a sample is the last one of its row, which has the row's id and its label; None for rows.
+    moments: int64 (n,), never falling, when each is sent in the data's time; None for when it happened. injected: Marks
+    (n,), None where nothing was injected.
     """
 
     row_ids: Objects
@@ -32,6 +45,8 @@ class Batch:
     values: Objects | None = None
     headers: Objects | None = None
     last: NDArray[np.bool_] | None = None
+    moments: NDArray[np.int64] | None = None
+    injected: Objects | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -49,11 +64,34 @@ class Batch:
             values=None if self.values is None else self.values[which],
             headers=None if self.headers is None else self.headers[which],
             last=None if self.last is None else self.last[which],
+            moments=None if self.moments is None else self.moments[which],
+            injected=None if self.injected is None else self.injected[which],
         )
 
 
 Stage = Callable[[Iterator[Batch]], Iterator[Batch]]
 """A step between the source and the sender. Batches may be of any length, also cut or left out."""
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """The rows of batches of one source, one after the other, as one batch. At least one batch is wanted."""
+    if len(batches) == 1:
+        return batches[0]
+    frames = [batch.frame for batch in batches if batch.frame is not None]
+    found = {f.name: _joined(f.name, batches) for f in fields(Batch) if f.name != "frame"}
+    return Batch(**found, frame=pd.concat(frames, ignore_index=True) if frames else None)
+
+
+def _joined(name: str, batches: Sequence[Batch]) -> Any:
+    parts = [getattr(batch, name) for batch in batches]
+    if name == "injected" and any(part is not None for part in parts):
+        parts = [unmarked(len(batch)) if part is None else part for part, batch in zip(parts, batches, strict=True)]
+    return None if parts[0] is None else np.concatenate(parts)
+
+
+def unmarked(rows: int) -> Objects:
+    """The marks (n,) of rows to which nothing was done."""
+    return objects([()] * rows)
 
 
 def objects(values: list[Any]) -> Objects:

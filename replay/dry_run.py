@@ -15,6 +15,7 @@ from replay.batch import Batch
 from replay.columns import Columns
 from replay.encoding import encoded
 from replay.history import History
+from replay.inject.faults import spoiled
 from replay.outbox import rows_of
 from replay.partitions import partition_of
 from replay.pipeline import encoder_of
@@ -94,16 +95,17 @@ def _label(found: Columns, chosen: Settings) -> str:
 def _rows(history: History, batch: Batch, chosen: Settings, partitions: int) -> Iterator[str]:
     """A line for where each row goes, and one for its value."""
     make = encoder_of(history, chosen)
-    ready = next(encoded(make)(iter([batch]))) if make else batch
+    ready = next(spoiled(chosen.format, history.columns)(encoded(make)(iter([batch])))) if make else batch
     for place, record in enumerate(rows_of(ready, chosen.format, chosen.topic)):
         key = "none" if record.key is None else record.key.decode("utf-8", "replace")
         marks = " ".join(f"{name}={(value or b'').decode('utf-8', 'replace')}" for name, value in record.headers)
         when = "" if batch.event is None else f", event time {iso(int(batch.event[place]))}"
         told = batch.anomalous is not None and (batch.last is None or batch.last[place])
         label = f", label {int(batch.anomalous[place])}" if batch.anomalous is not None and told else ""
+        broken = "" if batch.injected is None else "".join(f", {mark.spec}" for mark in batch.injected[place])
         found = partition_of(record.key, partitions, chosen.partitioner) if partitions else None
         where = record.topic if found is None else f"{record.topic}/{found}"
-        yield f"to {where}: key {key}, headers {marks}{when}{label}".replace("\n", " ")
+        yield f"to {where}: key {key}, headers {marks}{when}{label}{broken}".replace("\n", " ")
         yield f"  {_value(record.value, history, chosen)}"
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from detector.alerts import iso
 from detector.kafka import Record
-from replay.batch import Batch, Objects
+from replay.batch import Batch, Marks, Objects
+from replay.inject.tally import injected
 from replay.stages import share_of
 
 DELAYS = "7d, 36h, 90m, 45s or 250ms; exp:2d is drawn from an exponential distribution of that mean"
@@ -79,6 +80,7 @@ class Label(NamedTuple):
     row_id: bytes
     anomalous: bool
     event: int
+    marks: Marks = ()
 
     @property
     def place(self) -> tuple[int, int]:
@@ -104,10 +106,16 @@ class Pending:
         places = np.arange(len(batch)) if batch.last is None else np.flatnonzero(batch.last)
         places = places[self._truth.told(batch.row_ids[places])]
         dues = (moments[places] + self._truth.delays(batch.row_ids[places])).tolist()
+        marks: list[Marks] = [()] * len(batch) if batch.injected is None else batch.injected.tolist()
         for place, due in zip(places.tolist(), dues, strict=True):
-            label = Label(due, first + place, batch.row_ids[place], bool(batch.anomalous[place]), events[place])
+            row_id, anomalous = batch.row_ids[place], bool(batch.anomalous[place])
+            label = Label(due, first + place, row_id, anomalous, events[place], marks[place])
             if self._after is None or label.place > self._after:
                 heapq.heappush(self._heap, label)
+
+    def told(self, row_ids: Objects) -> NDArray[np.bool_]:
+        """Which rows (n,) have a label that is ever sent, if they have one."""
+        return self._truth.told(row_ids)
 
     def next_due(self) -> int | None:
         """The moment of the next one, None where there is none."""
@@ -120,12 +128,14 @@ class Pending:
             yield heapq.heappop(self._heap)
 
 
-def label_of(row_id: bytes, anomalous: bool, event_time: str, topic: str) -> Record:
-    """The record of a row's label."""
+def label_of(row_id: bytes, anomalous: bool, event_time: str, topic: str, marks: Marks = ()) -> Record:
+    """The record of a row's label. marks: what was done to the row on purpose."""
     label = {"row_id": row_id.decode(), "label": int(anomalous), "event_time": event_time}
+    if marks:
+        label |= injected(marks)
     return Record(topic, row_id, msgspec.json.encode(label), [])
 
 
 def record_of(label: Label, topic: str) -> Record:
     """The record of a label that comes after its row."""
-    return label_of(label.row_id, label.anomalous, iso(label.event), topic)
+    return label_of(label.row_id, label.anomalous, iso(label.event), topic, label.marks)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from detector.alerts import iso
 from detector.kafka import Record
 from detector.rows import FORMAT_HEADER, ROW_ID_HEADER
-from replay.batch import Batch, Headers
+from detector.rows.messages import MAX_NAME_BYTES
+from replay.batch import Batch, Headers, Marks
+from replay.inject.tally import Tally, note_of
 from replay.labels import Pending, label_of, record_of
 from replay.legs import Leg, stamps
 from replay.pace import Schedule
@@ -42,8 +44,9 @@ class Outbox:
     """Hands rows and labels to a sender. pending: labels that come later than their rows, None for those that come
     with them. before: rows that were sent by earlier processes of the same replay, in `legs`.
 
-    sent, labels: how many were handed over. event: the last row's event time. reached: its moment. label: the place of
-    the last label that came later than its row.
+    sent, labels: how many were handed over, records beside the labels among these. event: the last row's event time.
+    reached: its moment. label: the place of the last label that came later than its row. tally: of what was done to
+    rows on purpose, also by the earlier process.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Outbox:
         self._start = 0
         self._later = pending is not None and plan.labels is not None
         self.schedule = Schedule(plan.speed)
+        self.tally = Tally(plan.injected)
         self.sent = self.labels = 0
         self.event: int | None = None
         self.reached = -math.inf
@@ -72,11 +76,16 @@ class Outbox:
     def remember(self, batch: Batch) -> None:
         """Rows that an earlier process sent: their labels may still have to come, with the times that the rows had."""
         moments = self._moments(batch, self._remembered, self.schedule.passed)
-        if self._pending is not None and self._later:
+        later = self._pending if self._later else None
+        if later is not None or batch.injected is not None:
             events = np.maximum(batch.event, 1) if self._plan.original and batch.event is not None else None
             if events is None:
                 events = stamps(self._legs, self._before, self._remembered, moments)
-            self._pending.add(batch, self._remembered, moments, events.tolist())
+                events -= np.round(self._behind(batch, moments)).astype(np.int64)
+            if later is not None:
+                later.add(batch, self._remembered, moments, events.tolist())
+            for place, marks in _touched(batch):
+                self.tally.add(marks, batch.row_ids[place], int(events[place]))
         self._remembered += len(batch)
 
     def leg(self) -> Leg:
@@ -92,13 +101,21 @@ class Outbox:
         if self._plan.original and batch.event is not None:
             stamps = np.maximum(batch.event, 1)  # to the client 0 means none
         elif self._plan.speed.by_event:
-            stamps = self._start + np.round(due * 1000).astype(np.int64)
+            stamps = self._start + np.round(due * 1000 - self._behind(batch, moments)).astype(np.int64)
         return Ready(batch, rows_of(batch, self._plan.format, self._plan.topic), due, moments, stamps)
 
     @staticmethod
     def _moments(batch: Batch, first: int, of: Moments) -> NDArray[np.int64]:
         """Where there are no event times, rows count for time."""
-        return np.arange(first, first + len(batch)) if batch.event is None else of(batch.event)
+        if batch.event is None:
+            return np.arange(first, first + len(batch))
+        return of(batch.event if batch.moments is None else batch.moments)
+
+    def _behind(self, batch: Batch, moments: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How far rows (n,) come behind their event time where they were held back, ms at this speed."""
+        if batch.moments is None or batch.event is None:
+            return np.zeros(len(batch))
+        return (moments - batch.event) / self._plan.speed.factor
 
     def send(self, ready: Ready, part: slice) -> None:
         """Hands over some of the rows, with their labels where these do not come later."""
@@ -109,6 +126,8 @@ class Outbox:
             self._send_labelled(batch.take(part), records, stamps, self._plan.labels)
         if self._pending is not None and self._later:
             self._pending.add(batch.take(part), self._before + self.sent, ready.moments[part], stamps)
+        if batch.injected is not None:
+            self._note(batch.take(part), stamps)
         self.sent += len(records)
         self.event = None if batch.event is None else int(batch.event[part][-1])
         self.reached = float(ready.moments[part][-1])
@@ -117,12 +136,41 @@ class Outbox:
         assert batch.anomalous is not None
         texts, send = cache(iso), self._sender.send
         told = np.ones(len(batch), bool) if batch.last is None else batch.last
-        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), told.tolist(), strict=True)
-        for record, stamp, (row_id, anomalous, whole) in zip(rows, stamps, truths, strict=True):
+        marks: list[Marks] = [()] * len(batch) if batch.injected is None else batch.injected.tolist()
+        truths = zip(batch.row_ids.tolist(), batch.anomalous.tolist(), told.tolist(), marks, strict=True)
+        for record, stamp, (row_id, anomalous, whole, mark) in zip(rows, stamps, truths, strict=True):
             send(record, stamp)
             if whole:
-                send(label_of(row_id, anomalous, texts(stamp), topic), stamp, counted=False)
+                send(label_of(row_id, anomalous, texts(stamp), topic, mark), stamp, counted=False)
         self.labels += int(told.sum())
+
+    def _note(self, batch: Batch, stamps: list[int]) -> None:
+        """Counts the rows to which something was done, and says so beside the labels where no label does."""
+        topic, unlabelled = self._plan.labels, self._unlabelled(batch)
+        for place, marks in _touched(batch):
+            row_id, stamp = batch.row_ids[place], stamps[place]
+            begun = self.tally.add(marks, row_id, stamp)
+            if topic is not None:
+                for spec in begun:
+                    self._say(self.tally.record(spec, "begins", topic), stamp)
+                if unlabelled[place]:
+                    self._say(note_of(row_id, marks, iso(stamp), topic), stamp)
+
+    def _unlabelled(self, batch: Batch) -> NDArray[np.bool_]:
+        """Which rows (n,) have no label that is ever sent."""
+        if batch.anomalous is None:
+            return np.ones(len(batch), bool)
+        return np.zeros(len(batch), bool) if self._pending is None else ~self._pending.told(batch.row_ids)
+
+    def say_ended(self) -> None:
+        """Says of all that was done on purpose that it has ended."""
+        if (topic := self._plan.labels) is not None:
+            for spec, event in self.tally.begun().items():
+                self._say(self.tally.record(spec, "ended", topic), event)
+
+    def _say(self, record: Record, stamp: int) -> None:
+        self._sender.send(record, stamp, counted=False)
+        self.labels += 1
 
     def _stamps(self, ready: Ready, part: slice) -> list[int]:
         """Timestamps of rows, ms."""
@@ -185,4 +233,14 @@ def rows_of(batch: Batch, format_: str, topic: str) -> list[Record]:
 
 
 def _renamed(headers: Headers, row_id: bytes) -> Headers:
-    return [(name, row_id if name == ROW_ID_HEADER else value) for name, value in headers]
+    return [(name, row_id if _names(name, value) else value) for name, value in headers]
+
+
+def _names(name: str, value: bytes | None) -> bool:
+    """Whether a header says a row's id; one that is too long names nothing."""
+    return name == ROW_ID_HEADER and len(value or b"") <= MAX_NAME_BYTES
+
+
+def _touched(batch: Batch) -> list[tuple[int, Marks]]:
+    """The places of rows to which something was done, and what."""
+    return [] if batch.injected is None else [(at, marks) for at, marks in enumerate(batch.injected.tolist()) if marks]

@@ -17,6 +17,7 @@ from replay.ahead import ahead
 from replay.batch import Batch, Stage
 from replay.encoding import Values, encoded, encoder
 from replay.history import History
+from replay.inject.faults import spoiled
 from replay.samples import as_signal, sample_encoder
 from replay.settings import Settings
 from replay.source import Files
@@ -79,6 +80,6 @@ def encoder_of(history: History, chosen: Settings) -> Callable[[pd.DataFrame], V
 def sendable(batches: Iterator[Batch], history: History, chosen: Settings) -> Iterator[Batch]:
     """What is sent with its values; made ahead where a row has a due time or may be long in coming, and while a
     transaction is committed."""
-    ready = encoded(encoder_of(history, chosen))(batches)
+    ready = spoiled(chosen.format, history.columns)(encoded(encoder_of(history, chosen))(batches))
     meanwhile = chosen.pace.paced or chosen.resume or not isinstance(history, Files)
     return ahead(ready) if meanwhile else ready

@@ -60,7 +60,7 @@ class Stop:
 class Plan:
     """Where rows and labels go (labels: None for nowhere), how fast, in which format, and whether with the file's own
     times. start: the moment of the first row, ms since 1970 UTC, None for at once. timeout: s without any answer after
-    which the broker has gone. unit: what is sent, rows or samples."""
+    which the broker has gone. unit: what is sent, rows or samples. injected: what is done to rows on purpose."""
 
     topic: str
     labels: str | None
@@ -70,3 +70,4 @@ class Plan:
     start: int | None = None
     timeout: float = 60.0
     unit: str = "rows"
+    injected: tuple[str, ...] = ()

@@ -72,6 +72,7 @@ class Replay:
         error: Failure | None = None
         try:
             self._done = self._send_all()
+            self._say_ended()
             self._flush()
         except Failure as failure:
             error = failure
@@ -169,6 +170,12 @@ class Replay:
             self._turn(0.0 if sent else self._wait(math.inf))
         return True
 
+    def _say_ended(self) -> None:
+        """What is done on purpose has ended with the rows, but for those of a named replay that goes on."""
+        over = not self._ledger or (self._done and not self._ledger.start.ended)
+        if over and not self._given_up() and self._stop.requests < 2:
+            self.outbox.say_ended()
+
     def _wait(self, due: float) -> float:
         """Seconds for which nothing can be sent, as far as is known. due: when the next row is, s."""
         label = self.outbox.next_label()
@@ -255,6 +262,7 @@ class Replay:
             silent=self._silent,
             stopped=None if self._done else self._stopped(),
             unit=self._plan.unit,
+            injected=out.tally.rows(),
         )
 
     def _stopped(self) -> Stopped:

@@ -57,6 +57,7 @@ def decides(history: History, columns: Columns | None, chosen: Settings) -> dict
     settings = ("topic", "labels_topic", "format", "order", "between", "sample", "loop", "limit", "partitioner")
     more = ("label_delay", "label_share", "seed", "as_signal", "sample_rate")
     told |= {name: str(getattr(chosen, name)) for name in (*settings, *more)}
+    told |= {"inject": repr([spec.text for spec in chosen.injections])} if chosen.inject else {}
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in told.items()}
 
 

@@ -14,6 +14,7 @@ from detector.kafka.client import Properties
 from replay import metrics, resume
 from replay.batch import Stage
 from replay.history import History
+from replay.inject.broken import stages
 from replay.labels import Pending, Truth
 from replay.leash import Leash
 from replay.metrics import Figures
@@ -29,9 +30,11 @@ BATCH_BYTES = 1_000_000
 
 
 def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Summary:
-    """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows."""
+    """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows, before those of
+    `--inject`."""
     stop, held_up = Stop(), _HeldUp()
     sender, ledger = _sender(history, chosen, held_up)
+    broken = [*broken, *stages(history, chosen)]
     with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr, chosen.unit) as watch:
         leash = Leash(chosen.max_lead, chosen.group, group, sender, chosen.topic) if group else None
         done = ledger.start.rows if ledger else 0
@@ -56,11 +59,12 @@ def _plan(history: History, chosen: Settings) -> Plan:
         chosen.start_ms,
         chosen.timeout,
         chosen.unit,
+        tuple(spec.text for spec in chosen.injections),
     )
 
 
 def _labels_topic(history: History, chosen: Settings) -> str | None:
-    labelled = history.columns is not None and history.columns.label is not None
+    labelled = bool(chosen.inject) or (history.columns is not None and history.columns.label is not None)
     return chosen.labels_topic if labelled and chosen.labels_topic != NONE else None
 
 
@@ -75,7 +79,7 @@ def _pending(chosen: Settings, ledger: Ledger | None) -> Pending | None:
 def _total(history: History, chosen: Settings, ledger: Ledger | None) -> int | None:
     """Rows or samples to send, where that is known."""
     width = len(history.columns.features) if history.columns and chosen.as_signal else 1
-    if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0:
+    if history.rows is None or chosen.between or chosen.sample < 1 or chosen.loop == 0 or chosen.inject:
         return chosen.limit * width or None
     rows = max(history.rows * chosen.loop - chosen.skip, 0)
     rows = min(rows, chosen.limit) if chosen.limit else rows

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from detector.errors import UsageError
 from detector.settings import milliseconds, setting
 from replay import labels, pace
+from replay.inject import scenarios
+from replay.inject.spec import Spec
 
 PREFIX = "REPLAY_"
 NONE = "none"
@@ -77,6 +79,9 @@ class Settings:
         least=0.001,
     )
     seed: int = setting(0, "what is drawn at random is drawn from it")
+    inject: tuple[str, ...] = setting(
+        (), "break the history on purpose: KIND:..., or a name of `python -m replay scenarios`; may be repeated"
+    )
     resume: str = setting(
         "",
         "a name for this replay: its rows are sent in transactions, and the same command after a kill goes on behind "
@@ -107,7 +112,7 @@ class Settings:
             raise UsageError(f"setting features has value {self.features!r}, each name once wanted")
         if not self.sample:
             raise UsageError("setting sample has value 0.0, more than 0 wanted")
-        _ = self.bounds, self.start_ms, self.port
+        _ = self.bounds, self.start_ms, self.port, self.injections
 
     def _refuse_pairs(self) -> None:
         if bool(self.max_lead) != bool(self.group):
@@ -116,6 +121,8 @@ class Settings:
             raise UsageError(f"settings topic and labels_topic are both {self.topic!r}: a label is no row")
         if self.resume and self.resume_topic in (self.topic, self.labels_topic):
             raise UsageError(f"setting resume_topic has value {self.resume_topic!r}, a topic of its own wanted")
+        if self.as_signal and self.inject:
+            raise UsageError("settings as_signal and inject do not go together: what is broken are rows")
         if self.accounts and self.features:
             raise UsageError("settings accounts and features do not go together: an account has its sixteen")
         if self.resume and self.skip:
@@ -140,6 +147,11 @@ class Settings:
     def delay(self) -> labels.Delay:
         """The labels' delay, understood."""
         return labels.parse(self.label_delay)
+
+    @property
+    def injections(self) -> tuple[Spec, ...]:
+        """What is broken on purpose, scenarios by what they stand for."""
+        return scenarios.understood(self.inject)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from detector.alerts import iso
 from detector.errors import BrokerUnavailable, Failure
@@ -28,10 +29,11 @@ class Stopped:
 class Summary:
     """What came of it.
 
-    sent, labels: those that the broker has. failed, failed_labels: those that were handed over and that it did not
-    acknowledge. lateness: of the rows, None without a pace. error: what ended the replay early, or the first record's
-    failure. silent: whether it ended because no broker answered. stopped: None where all was sent. unit: what was
-    sent, rows or samples.
+    sent, labels: those that the broker has, with the labels what is told beside them. failed, failed_labels: those
+    that were handed over and that it did not acknowledge. lateness: of the rows, None without a pace. error: what
+    ended the replay early, or the first record's failure. silent: whether it ended because no broker answered.
+    stopped: None where all was sent. unit: what was sent, rows or samples. injected: by what was done on purpose, the
+    rows that were touched.
     """
 
     sent: int
@@ -45,15 +47,17 @@ class Summary:
     silent: bool = False
     stopped: Stopped | None = None
     unit: str = "rows"
+    injected: Mapping[str, int] = field(default_factory=dict)
 
     def text(self) -> str:
-        """One line for people."""
+        """One line for people, and one for each break."""
         start = "replay: interrupted: sent" if self.interrupted else "replay: sent"
         lost = f" ({self.failed_labels} failed)" if self.failed_labels else ""
         late = "" if self.lateness is None else f", {self.lateness.text()}"
+        told = "".join(f"\nreplay: injected {spec}: {rows} rows" for spec, rows in self.injected.items())
         return (
             f"{start} {self.sent} {self.unit}, failed {self.failed}, labels {self.labels}{lost}, "
-            f"{rate(self.sent, self.seconds, self.unit)}, {self.seconds:.1f} s{late}"
+            f"{rate(self.sent, self.seconds, self.unit)}, {self.seconds:.1f} s{late}{told}"
         )
 
     def outcome(self) -> Failure | None:
@@ -83,7 +87,7 @@ def _how(stopped: Stopped, chosen: Settings) -> str:
         return "a signal goes on where it was with --resume NAME alone, given from the beginning"
     limit = f" --limit {chosen.limit - stopped.rows}" if chosen.limit else ""
     skip = f"--skip {chosen.skip + stopped.rows}{limit}"
-    if stopped.event is None or chosen.loop != 1 or chosen.label_delay:
+    if stopped.event is None or chosen.loop != 1 or chosen.label_delay or chosen.inject:
         return f"to go on there: {skip}"
     end = chosen.between.partition("/")[2] or OPEN
     return f"to go on there: {skip}, or for all from this time on: --between {iso(stopped.event)} {end}"

@@ -27,6 +27,8 @@ from detector.settings import (
     flag,
 )
 from detector.threshold import METHODS
+from replay.inject.scenarios import SCENARIOS
+from replay.inject.spec import KINDS
 from replay.lateness import Lateness
 from replay.metrics import Figures
 from replay.metrics import Metrics as ReplayMetrics
@@ -60,6 +62,17 @@ def _main() -> dict[str, str]:
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "feedback-settings": settings_table(FeedbackSettings),
         "replay-settings": settings_table(ReplaySettings),
+        "injections": table(
+            ("spec", "does", "example"),
+            ((f"`{name}{kind.form}`", kind.meaning, f"`{kind.example}`") for name, kind in KINDS.items()),
+        ),
+        "scenarios": table(
+            ("name", "stands for", "injects", "the detector's answer"),
+            (
+                (f"`{name}`", one.about, " ".join(f"`{spec}`" for spec in one.specs), one.expect)
+                for name, one in SCENARIOS.items()
+            ),
+        ),
         "metrics": metrics_table(_detector()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),

@@ -114,10 +114,14 @@ def _number(figure: float | None) -> float:
     return math.nan if figure is None else figure
 
 
+def _labels_of(counts: Counts) -> int:
+    return sum(counts.said.values()) - counts.said["note"]
+
+
 def as_line(shown: Shown) -> str:
     """A log line."""
     waiting, counts = shown.waiting, shown.counts
-    found = [f"rows={sum(counts.scored.values())} labels={sum(counts.said.values())}"]
+    found = [f"rows={sum(counts.scored.values())} labels={_labels_of(counts)}"]
     found.append(f"waiting_rows={waiting['row']} waiting_labels={waiting['label']}")
     if shown.models:
         last = shown.models[-1]
@@ -132,9 +136,12 @@ def as_text(shown: Shown) -> str:
     counts, waiting = shown.counts, shown.waiting
     lines = [
         f"{counts.scored['new']:,} scored rows, {waiting['row']:,} wait for a label",
-        f"{sum(counts.said.values()):,} labels, {waiting['label']:,} wait for a row",
+        f"{_labels_of(counts):,} labels, {waiting['label']:,} wait for a row",
     ]
-    lines += [f"{count:,} labels {kind}" for kind, count in sorted(counts.said.items()) if kind != "first" and count]
+    said = [kind for kind in sorted(counts.said) if kind not in ("first", "note") and counts.said[kind]]
+    lines += [f"{counts.said[kind]:,} labels {kind}" for kind in said]
+    if counts.said["note"]:
+        lines.append(f"{counts.said['note']:,} notes of what a replay did on purpose")
     if counts.scored["repeated"]:
         lines.append(f"{counts.scored['repeated']:,} scored rows have a row id that another one had")
     for (side, reason), count in sorted(counts.expired.items()):

@@ -36,8 +36,9 @@ EXPIRED = (("row", "late"), ("row", "crowded"), ("label", "late"), ("label", "cr
 """Side and reason of what waited in vain: longer than it may, or pushed out by others. A label without a row is an
 orphan: its row was never scored, or its label came too late."""
 
-SAID = ("first", "repeated", "revised", "unsure")
-"""What a label says: the first thing of its row, the same again, something else, nothing."""
+SAID = ("first", "repeated", "revised", "unsure", "note")
+"""What a label says: the first thing of its row, the same again, something else, nothing; or that it is no label, but a
+note of what a replay did on purpose."""
 
 SCORED = ("new", "repeated")
 """Whether a scored row was new, or one of that id was known already."""

@@ -17,6 +17,9 @@ REFUSALS: dict[str, str] = {
 }
 """Why messages are passed over, and what it means. A closed set: it labels a metric."""
 
+NOTES = ("injected", "injection")
+"""Fields of a record that says what a replay did to a row on purpose; without a label it says nothing of its truth."""
+
 MEANINGS: dict[int | str, bool | None] = {0: False, 1: True, "legitimate": False, "fraud": True, "unsure": None}
 """What a label may be, and whether its row is anomalous; None where who looked at it could not tell."""
 
@@ -47,13 +50,15 @@ class _Wire(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Wire)
 
 
-def read(value: bytes | None, time: int) -> Label:
-    """A message as a label; Unreadable where it is none."""
+def read(value: bytes | None, time: int) -> Label | None:
+    """A message as a label, None for a note that has none; Unreadable where it is neither."""
     if not value:
         raise Unreadable("empty")
     try:
         wire = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if _is_note(value):
+            return None
         raise Unreadable(_reason(value)) from None
     if not wire.row_id or len(wire.row_id.encode()) > MAX_NAME_BYTES:
         raise Unreadable("no_row_id")
@@ -62,11 +67,20 @@ def read(value: bytes | None, time: int) -> Label:
     return Label(wire.row_id, MEANINGS[wire.label], time)
 
 
-def _reason(value: bytes) -> str:
+def _decoded(value: bytes) -> Any:
     try:
-        found: Any = msgspec.json.decode(value)
+        return msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "not_json"
+        return None
+
+
+def _is_note(value: bytes) -> bool:
+    found = _decoded(value)
+    return isinstance(found, dict) and "label" not in found and any(name in found for name in NOTES)
+
+
+def _reason(value: bytes) -> str:
+    found = _decoded(value)
     if not isinstance(found, dict):
         return "not_json"
     return "no_label" if isinstance(found.get("row_id"), str) else "no_row_id"

@@ -166,12 +166,17 @@ class Feedback:
         return self.join.clock
 
     def _take_labels(self, messages: Sequence[Message]) -> int | None:
-        found = []
+        found, counts = list[labels.Label](), self.join.counts
         for message in messages:
             try:
-                found.append(labels.read(message.value(), message.timestamp()[1]))
+                label = labels.read(message.value(), message.timestamp()[1])
             except labels.Unreadable as unreadable:
-                self.join.counts.refused[unreadable.reason] += 1
+                counts.refused[unreadable.reason] += 1
+                continue
+            if label is None:
+                counts.said["note"] += 1
+            else:
+                found.append(label)
         self.join.labelled(found)
         return messages[-1].timestamp()[1]
 

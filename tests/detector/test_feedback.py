@@ -27,6 +27,7 @@ def a_join() -> Join:
     join.scored(scored(["a", "b", "c", "d", "e"], [0.9, 0.1, 0.8, 0.2, 0.7], amounts=amounts), FAR)
     join.labelled([label("a"), label("b"), label("c", False), label("d", False), label("x"), label("a", None)])
     join.counts.refused["not_json"] += 2
+    join.counts.said["note"] += 3
     return join
 
 
@@ -52,6 +53,7 @@ def test_metrics() -> None:
     assert found[f"detector_amount_missed_total{{{model}}}"] == 20.5
     assert found['detector_feedback_pending{side="row"}'] == found['detector_feedback_pending{side="label"}'] == 1
     assert found['detector_feedback_labels_total{kind="unsure"}'] == 1
+    assert found['detector_feedback_labels_total{kind="note"}'] == 3
     assert found['detector_feedback_refused_total{reason="not_json"}'] == 2
     assert found['detector_feedback_lag{topic="scores"}'] == 3
 
@@ -99,6 +101,7 @@ def test_as_a_table() -> None:
         "5 scored rows, 1 wait for a label",
         "6 labels, 1 wait for a row",
         "1 labels unsure",
+        "3 notes of what a replay did on purpose",
         "2 messages passed over: a label that is no JSON object",
     ):
         assert re.search(wanted, text), wanted

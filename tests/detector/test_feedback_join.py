@@ -408,12 +408,22 @@ def test_labels_as_messages(message: Any, reason: str | None) -> None:
         assert reason in labels.REFUSALS
 
 
+def test_notes_are_no_labels() -> None:
+    """What a replay says of rows that it broke on purpose is no label, and nothing bad; with a label it is one."""
+    for note in ({"injection": "a", "state": "begins", "row_id": "17"}, {"row_id": "17", "injected": ["a"]}):
+        assert labels.read(json.dumps(note).encode(), 5) is None
+        assert labels.read(json.dumps(note | {"label": 1}).encode(), 5) == Label("17", True, 5)
+        with pytest.raises(Unreadable):
+            labels.read(json.dumps(note | {"label": 2}).encode(), 5)
+
+
 @given(st.binary(max_size=40))
 def test_any_bytes_as_a_label(value: bytes) -> None:
     """Whatever bytes come, they are a label or refused for a known reason."""
     reason = None
     try:
-        assert labels.read(value, 0).name
+        found = labels.read(value, 0)
+        assert found is None or found.name
     except Unreadable as unreadable:
         reason = unreadable.reason
     assert reason is None or reason in labels.REFUSALS

@@ -17,7 +17,7 @@ from detector.errors import Failure
 from detector.kafka import Record
 from detector.schema import Schema
 from replay import columns as roles
-from replay.batch import Batch
+from replay.batch import Batch, joined
 from replay.encoding import encoded, encoder
 from replay.files import TableFile
 from replay.history import Reading
@@ -65,23 +65,7 @@ def cut(batch: Batch, rows: int = 1000) -> Iterator[Batch]:
 
 def whole(batches: Iterator[Batch]) -> Batch:
     """All rows of batches as one."""
-    parts = list(batches)
-
-    def all_of(name: str) -> Any:
-        found = [getattr(part, name) for part in parts]
-        return None if found[0] is None else np.concatenate(found)
-
-    frames = [part.frame for part in parts if part.frame is not None]
-    return Batch(
-        row_ids=all_of("row_ids"),
-        event=all_of("event"),
-        keys=all_of("keys"),
-        anomalous=all_of("anomalous"),
-        frame=pd.concat(frames) if frames else None,
-        values=all_of("values"),
-        headers=all_of("headers"),
-        last=all_of("last"),
-    )
+    return joined(list(batches))
 
 
 def files(*paths: Path | str, whole_bytes: int = 1 << 30, schema: Schema | None = None, **given: Any) -> Files:
