@@ -123,10 +123,3 @@ def _of_settings(spec: Spec, kind: Kind, history: History, chosen: Settings) -> 
     if spec.fault and history.columns is not None and spec.fault not in kinds:
         return f"{spec.fault} is no fault of {chosen.format} rows of these columns, one of {', '.join(kinds)} wanted"
     return ""
-
-
-def dry(batch: Batch) -> list[str]:
-    """For each row of a batch, what was done to it, for a person; empty for nothing."""
-    if batch.injected is None:
-        return [""] * len(batch)
-    return [" ".join(mark.spec for mark in marks) for marks in batch.injected.tolist()]
