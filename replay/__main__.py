@@ -1,11 +1,11 @@
-"""Command line: `python -m replay DATA`."""
+"""Command line: `python -m replay DATA`, and `python -m replay COMMAND ...` for what goes beyond playing."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from detector import artifact, settings
 from detector.command import ended, told
 from detector.errors import INTERRUPTED, BrokerUnavailable
 from replay import dry_run
+from replay.backtest import command as backtest
 from replay.pipeline import opened, played
 from replay.run import run
 from replay.settings import PREFIX, Settings
@@ -24,9 +25,16 @@ DATA = (
 )
 
 
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"backtest": backtest.main}
+"""What else there is, by the first argument; a file of that name is played as ./backtest."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return ended(lambda: _run(vars(parser().parse_args(argv))))
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0] in COMMANDS:
+        return COMMANDS[given[0]](given[1:])
+    return ended(lambda: _run(vars(parser().parse_args(given))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     about = told("Publishes the rows of files in the order of their event time.")
     about["description"] += (
         "\nCtrl-C and SIGTERM wait for what is on its way and end with a summary; a second one ends at once."
+        f"\nOther commands, each with a --help: {', '.join(f'python -m replay {name}' for name in COMMANDS)}."
     )
     top = argparse.ArgumentParser(prog="python -m replay", **about)
     top.add_argument("data", metavar="DATA", nargs="+", help=DATA)

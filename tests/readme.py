@@ -27,6 +27,7 @@ from detector.settings import (
     flag,
 )
 from detector.threshold import METHODS
+from replay.backtest.settings import Settings as BacktestSettings
 from replay.lateness import Lateness
 from replay.metrics import Figures
 from replay.metrics import Metrics as ReplayMetrics
@@ -60,6 +61,7 @@ def _main() -> dict[str, str]:
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "feedback-settings": settings_table(FeedbackSettings),
         "replay-settings": settings_table(ReplaySettings),
+        "backtest-settings": settings_table(BacktestSettings),
         "metrics": metrics_table(_detector()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),

@@ -9,6 +9,7 @@ import pytest
 
 from detector.__main__ import COMMANDS
 from detector.settings import Settings, TopicSettings
+from replay.__main__ import COMMANDS as REPLAY_COMMANDS
 from replay.settings import Settings as ReplaySettings
 from tests.readme import PAGES, README, filled
 from trainer.__main__ import parser
@@ -40,12 +41,13 @@ def test_topics_are_documented(topic: str) -> None:
 
 
 def test_commands_are_documented() -> None:
-    """Every command of the trainer and of the detector is named."""
+    """Every command of the trainer, the detector and the replay is named."""
     actions = next(action for action in parser()._actions if action.choices and action.dest == "command")
     assert actions.choices
     for command in actions.choices:
         assert any(f"trainer {command}" in page.read_text() for page in PAGES), command
     assert all(f"python -m detector {command}" in TEXT for command in COMMANDS)
+    assert all(f"python -m replay {command}" in TEXT for command in REPLAY_COMMANDS)
 
 
 def test_make_targets_exist() -> None:
