@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 def _run(flags: dict[str, Any]) -> int:
     from replay.backtest import report  # matplotlib takes a second to import
 
-    chosen = settings.load(Settings, _flat(flags), PREFIX)
+    chosen = settings.load(Settings, flat(flags), PREFIX)
     report.refuse_to_replace(chosen.out)
     logging.getLogger("detector.kafka").setLevel(logging.ERROR)  # what it would say of waiting is said by the replay
     result = _tested(flags["data"], chosen)
@@ -56,14 +56,14 @@ def _run(flags: dict[str, Any]) -> int:
     return 0
 
 
-def _flat(flags: dict[str, Any]) -> dict[str, Any]:
+def flat(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags as settings: one value for each."""
-    models = flags["model"] or []
-    if len(models) > MODELS or (len(models) == MODELS and flags["other_model"]):
-        raise UsageError(f"--model is said {len(models)} times, one or two models wanted")
+    models = [*(flags["model"] or ()), *([flags["other_model"]] if flags["other_model"] else ())]
+    if len(models) > MODELS:
+        raise UsageError(f"{len(models)} models are named by --model, one or two wanted")
     between = "/".join(flags["between"]) if flags["between"] else None
-    other = models[1] if len(models) == MODELS else flags["other_model"]
-    return flags | {"model": models[0] if models else None, "other_model": other, "between": between}
+    one, other = flags["model"][0] if flags["model"] else None, models[-1] if models[1:] else flags["other_model"]
+    return flags | {"model": one, "other_model": other, "between": between}
 
 
 def _tested(data: Sequence[str], chosen: Settings) -> Result:

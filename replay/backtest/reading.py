@@ -25,15 +25,15 @@ Take = Callable[[Message, float], None]
 class Readback(threading.Thread):
     """Fills the tallies, one for each detector, until it is told that nothing more comes.
 
-    watch: called now and then; what it raises ends the reading. ended: called then. failure: what ended it.
+    watch: called now and then; what it raises ends the reading. failed: called then. failure: what ended it.
     """
 
     def __init__(
-        self, line: Line, tallies: Sequence[Tally], watch: Callable[[], None], ended: Callable[[], None]
+        self, line: Line, tallies: Sequence[Tally], watch: Callable[[], None], failed: Callable[[], None]
     ) -> None:
         super().__init__(name="readback", daemon=True)
         self.failure: BaseException | None = None
-        self._tallies, self._watch, self._ended = tallies, watch, ended
+        self._tallies, self._watch, self._failed = tallies, watch, failed
         self._take: dict[str, Take] = {}
         for out, tally in zip(line.outputs, tallies, strict=True):
             kinds = (out.scores, tally.score), (out.alerts, tally.alert)
@@ -49,7 +49,7 @@ class Readback(threading.Thread):
             self._read()
         except BaseException as error:
             self.failure = error
-            self._ended()
+            self._failed()
         finally:
             self._reader.close()
 
@@ -67,8 +67,11 @@ class Readback(threading.Thread):
                 self._watch()
 
     def drain(self) -> None:
-        """Reads what is still there, of detectors that have ended, and ends."""
+        """Reads what is still there, of detectors that have said all, and ends; nobody is watched any more."""
         self._drain.set()
+
+    def ended(self) -> None:
+        """Waits for that end, and raises what was in its way."""
         self.join()
         self.check()
 

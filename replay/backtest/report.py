@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from replay.backtest.totals import totals
 MARK = '<meta name="generator" content="streaming-fraud-detector backtest">'
 """Stands in the first lines of every report: how one is known again."""
 
+INDENTED = re.compile("^  ")
+"""Before a total that is part of the one above; HTML would drop the blanks."""
+
 
 def html(result: Result) -> str:
     """The page."""
     names = [one.subject.title for one in result.outcomes]
     right = frozenset(range(1, len(names) + 1))
-    figures = Table("Totals of all rows", ("figure", *names), tuple(totals(result)), right)
+    lines = tuple((INDENTED.sub(2 * "\N{NO-BREAK SPACE}", name), *cells) for name, *cells in totals(result))
+    figures = Table("Totals of all rows", ("figure", *names), lines, right)
     return page.render(f"Backtest of {' and '.join(names)}", MARK, facts(result), figures, compose(result))
 
 

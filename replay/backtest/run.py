@@ -158,6 +158,7 @@ class _Running:
 
     def run(self, broken: Sequence[Stage]) -> Result:
         """All steps."""
+        self._say(f"backtest: {self._line.about}, topics {self._line.prefix}.*")
         running = detectors(self._children, self._line, self._order.subjects)
         readback = Readback(self._line, self._tallies, self._watch, self._stop.request)
         readback.start()
@@ -168,9 +169,10 @@ class _Running:
             self._refuse(summary)
             with self._parts.part("scored"):
                 self._await(readback, summary.sent)
+                readback.drain()
                 self._children.stop()
                 refuse_codes([child.code() for child in running])
-                readback.drain()
+                readback.ended()
         finally:
             readback.close()
         for subject, tally in zip(self._order.subjects, self._tallies, strict=True):

@@ -22,7 +22,7 @@ from replay.backtest.totals import four, latency
 from replay.backtest.windows import DAY, HOUR, Windows, daily
 
 NO_LABELS = "The rows have no labels, so nobody can say which alerts are right."
-NO_MONEY = "No feature of the models is known to be money: --amount names one."
+NO_MONEY = "No feature is known to be money; --amount names one."
 NO_TIMES = "The rows have no event times: windows are parts of the rows in the order of play."
 FLAT_OUT = (
     "The rows were played flat out, as fast as the broker took them: an alert waited for the rows before it, and this "
@@ -34,6 +34,7 @@ FLAT_OUT = (
 MOVERS, CHANGES = 10, 30
 """Features that moved most, and changes of the drift state, that are shown."""
 
+MIDNIGHT = " 00:00:00"
 NUMBERS = frozenset(range(1, 20))
 A_LENGTH = {HOUR: "an hour", DAY: "a day"}
 
@@ -80,7 +81,7 @@ def _busiest(windows: Windows, one: Outcome, rate: str) -> str:
 
 def _begin(windows: Windows, place: int) -> str:
     start = int(windows.start[place])
-    return time_text(start) if windows.timed else f"row {start:,}"
+    return time_text(start).removesuffix(MIDNIGHT) if windows.timed else f"row {start:,}"
 
 
 def quality_section(result: Result) -> Section:
@@ -115,16 +116,15 @@ def _or_nan(figure: float | None) -> float:
 
 def _by_window(result: Result, found: Sequence[Sequence[Measures]]) -> Table:
     titles = [one.subject.title for one in result.outcomes]
-    heads = [
-        f"{name}, {title}" if len(titles) > 1 else name
-        for title in titles
-        for name in ("alerts", "precision", "recall")
-    ]
+    several = len(titles) > 1
+    ends = [f" {place}" if several else "" for place in range(1, len(titles) + 1)]
+    heads = [f"{name}{end}" for end in ends for name in ("alerts", "precision", "recall")]
     rows = []
     for place, of in enumerate(zip(*found, strict=True)):
         cells = [cell for one in of for cell in (f"{_alerts(one):,}", four(one.precision), four(one.recall))]
         rows.append((_begin(result.windows, place), f"{of[0].rows:,}", f"{of[0].anomalous:,}", *cells))
-    caption = f"By window of {result.windows.unit}"
+    which = "".join(f"; {place}: {title}" for place, title in enumerate(titles, 1)) if several else ""
+    caption = f"By window of {result.windows.unit}{which}"
     return Table(caption, ("from", "rows", "anomalous", *heads), tuple(rows), NUMBERS)
 
 
@@ -140,7 +140,8 @@ def money_section(result: Result) -> Section:
     known = [one for one in result.outcomes if one.subject.amount]
     if not known:
         return Section(anchor, head, (NO_MONEY,))
-    made, texts = [], []
+    silent = [one.subject.title for one in result.outcomes if not one.subject.amount]
+    made, texts = [], [f"{title}: {NO_MONEY}" for title in silent]
     for place, one in enumerate(known):
         found = result.windows.measured(one.at, one.rows)
         caught, missed = (np.array([getattr(window, name) for window in found]) for name in ("caught", "missed"))

@@ -155,7 +155,7 @@ def test_nothing_left_after_a_signal(number: signal.Signals, broker: Broker, car
     flags = ("--bootstrap-servers", broker.bootstrap, "--out", out, "--format", "json")
     running = Running(command(data, "--model", cards.model, *flags))
     try:
-        running.await_line("replay: sent")
+        running.await_line("backtest: ")
         assert running.kill(number) == 130, running.log()
         assert "interrupted" in running.log()
     finally:
@@ -175,7 +175,7 @@ def test_refusals(broker: Broker, cards: Cards, tmp_path: Path, capsys: pytest.C
     for arguments, code, line in (
         ((data,), 2, "error: setting model is missing"),
         ((data, "--model", "nowhere"), 3, "error: model nowhere: no such directory"),
-        ((data, *model, *model, *model), 2, "one or two models wanted"),
+        ((data, *model, *model, *model), 2, "error: 3 models are named"),
         ((data, *model, "--amount", "Money"), 2, "setting amount has value 'Money'"),
         ((tmp_path / "no.csv", *model), 8, "no.csv"),
         ((early, *model), 8, "event times begin before 1970"),
