@@ -39,7 +39,7 @@ class Readback(threading.Thread):
             kinds = (out.scores, tally.score), (out.alerts, tally.alert)
             others = (out.dead_letters, tally.dead_letter), (out.drift, tally.change)
             self._take |= dict((*kinds, *others))
-        self._drain, self._stop = threading.Event(), threading.Event()
+        self._drain, self._closed = threading.Event(), threading.Event()
         self._reader = Reader(line.bootstrap_servers, line.properties)
 
     def run(self) -> None:
@@ -55,14 +55,13 @@ class Readback(threading.Thread):
 
     def _read(self) -> None:
         quiet = 0
-        while not self._stop.is_set() and not (self._drain.is_set() and quiet >= QUIET_TURNS):
+        while not self._closed.is_set() and not (self._drain.is_set() and quiet >= QUIET_TURNS):
             draining = self._drain.is_set()
             messages = self._reader.take(MOST_MESSAGES, TURN_SECONDS)
             seen = time.time()
             for message in messages:
                 self._take[message.topic()](message, seen)
-            if messages:
-                quiet = quiet + 1 if draining and not messages else 0
+            quiet = quiet + 1 if draining and not messages else 0
             if not draining:
                 self._watch()
 
@@ -77,7 +76,7 @@ class Readback(threading.Thread):
 
     def close(self) -> None:
         """Ends at once."""
-        self._stop.set()
+        self._closed.set()
         self.join()
 
     def check(self) -> None:
