@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.children import Children
+from detector.children import Child, Children
 from detector.errors import Failure
 from detector.kafka import JSON_BYTES, PACKED_BYTES, most_lead
 from detector.kafka.client import Properties
@@ -42,6 +42,7 @@ from replay.settings import Settings as ReplaySettings
 from replay.summary import Summary
 
 LOOK_SECONDS = 0.05
+Start = Callable[[Children, Line, Sequence[Subject]], Sequence[Child]]
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -111,8 +112,14 @@ def stopping() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def backtest(history: History, order: Order, say: Callable[[str], None], broken: Sequence[Stage] = ()) -> Result:
-    """Plays a history through the real detector. broken: stages that change its rows.
+def backtest(
+    history: History,
+    order: Order,
+    say: Callable[[str], None],
+    broken: Sequence[Stage] = (),
+    start: Start = detectors,
+) -> Result:
+    """Plays a history through the real detector. broken: stages that change its rows. start: what starts detectors.
 
     1. a broker, or topics; 2. a detector for each model; 3. all rows, while what the detectors say of them is read;
     4. all is awaited, counted and compared. Whatever happens, nothing that was started is left.
@@ -124,7 +131,7 @@ def backtest(history: History, order: Order, say: Callable[[str], None], broken:
         with parts.part("broker up"):
             line = stack.enter_context(_broker(order))
         children = stack.enter_context(Children(Path(logs), order.chosen.kafka))
-        return _Running(history, order, line, children, stop, parts, say).run(broken)
+        return _Running(history, order, line, children, stop, parts, say).run(broken, start)
 
 
 def _broker(order: Order) -> AbstractContextManager[Line]:
@@ -156,10 +163,10 @@ class _Running:
         self._sender: Timed | None = None
         self._told, self._still = 0, time.monotonic()
 
-    def run(self, broken: Sequence[Stage]) -> Result:
+    def run(self, broken: Sequence[Stage], start: Start) -> Result:
         """All steps."""
         self._say(f"backtest: {self._line.about}, topics {self._line.prefix}.*")
-        running = detectors(self._children, self._line, self._order.subjects)
+        running = start(self._children, self._line, self._order.subjects)
         readback = Readback(self._line, self._tallies, self._watch, self._stop.request)
         readback.start()
         try:
