@@ -14,9 +14,9 @@ from detector.alerts import Alert
 from detector.drift import Event
 from detector.errors import Failure
 from detector.feedback.measures import LABELLED, Measures, measured, shortest
-from replay.backtest.played import Played
+from replay.backtest.played import Index, Played
 from replay.backtest.subjects import Subject
-from replay.backtest.tally import Tally
+from replay.backtest.tally import Tally, name_of
 
 Handed = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
@@ -59,42 +59,28 @@ def outcome(subject: Subject, tally: Tally, played: Played, handed: Handed) -> O
 
     Of rows that share a name the first one's verdict counts, and the last one's label, as in `detector feedback`.
     """
-    scored = tally.scored()
-    order = np.argsort(played.names, kind="stable")
-    named = played.names[order]
-    first = order[_found(named, scored["name"], "left", subject)]
+    scored, alerted, worst = tally.scored(), tally.alerted(), tally.worst()
+    index, truth = Index(played), played.anomalous
+    first = index.first(scored["name"])
     rows = np.zeros(len(scored), LABELLED)
     rows["score"], rows["alert"] = scored["score"], scored["alert"]
-    if played.anomalous is not None:
-        rows["anomalous"] = played.anomalous[order[_found(named, scored["name"], "right", subject)]]
+    rows["anomalous"] = False if truth is None else truth[index.last(scored["name"])]
     told = rows["alert"] | rows["anomalous"]  # no other row's money is added up
     rows["amount"][told] = shortest(scored["amount"][told])
-    alerted = tally.alerted()
-    sent = handed(order[_found(named, alerted["name"], "left", subject)].astype(np.int64))
-    worst = tally.worst()
-    names = np.array([hash(one.row_id or one.id) for one in worst], np.int64)
-    last = order[_found(named, names, "right", subject)]
-    truths = [None] * len(worst) if played.anomalous is None else played.anomalous[last].tolist()
+    named = np.array([name_of(one) for one in worst], np.int64)
+    truths = [None] * len(worst) if truth is None else truth[index.last(named)].tolist()
     return Outcome(
         subject=subject,
-        at=scored["time"].astype(np.int64) if played.timed else first.astype(np.int64),
+        at=scored["time"].copy() if played.timed else first,
         rows=rows,
-        labelled=played.anomalous is not None,
+        labelled=truth is not None,
         alerts=tally.alerts,
         dead=dict(tally.dead),
-        latencies=np.maximum(alerted["seen"] - sent, 0.0),
+        latencies=np.maximum(alerted["seen"] - handed(index.first(alerted["name"])), 0.0),
         worst=list(zip(worst, truths, strict=True)),
         changes=[(one, tally.time_of(one) if played.timed else None) for one in tally.events],
         threshold=subject.artifact.threshold.value if tally.threshold is None else tally.threshold,
     )
-
-
-def _found(named: NDArray[np.int64], wanted: NDArray[np.int64], side: str, subject: Subject) -> NDArray[np.intp]:
-    """Where names are in an ascending array: the first or, of side right, the last place of each."""
-    at = np.searchsorted(named, wanted, side="left" if side == "left" else "right") - (side == "right")
-    if len(wanted) and not (len(named) and (named[np.minimum(at, len(named) - 1)] == wanted).all()):
-        raise Failure(f"{subject.title}: a row was scored that was not played")
-    return at
 
 
 def account(subject: Subject, tally: Tally, played: int) -> None:

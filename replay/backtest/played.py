@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import DataRefused
+from detector.errors import DataRefused, Failure
 from detector.kafka import Publisher
 from detector.kafka.client import Properties
 from replay.backtest.moved import Sampled
@@ -37,6 +37,27 @@ class Played:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+class Index:
+    """Finds rows that were played by their names; Failure where one was not."""
+
+    def __init__(self, played: Played) -> None:
+        self._order = np.argsort(played.names, kind="stable")
+        self._names = played.names[self._order]
+
+    def first(self, names: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the first row of each name (n,)."""
+        return self._at(names, np.searchsorted(self._names, names, side="left"))
+
+    def last(self, names: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the last row of each name (n,)."""
+        return self._at(names, np.searchsorted(self._names, names, side="right") - 1)
+
+    def _at(self, names: NDArray[np.int64], places: NDArray[np.intp]) -> NDArray[np.int64]:
+        if len(names) and not (len(self._names) and (self._names.take(places, mode="clip") == names).all()):
+            raise Failure("the detector told of a row that was not played")
+        return self._order[places].astype(np.int64)
 
 
 class Noted:

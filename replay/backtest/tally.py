@@ -86,7 +86,7 @@ class Tally:
     def alert(self, message: Message, seen: float) -> None:
         """Takes in an alert, which a reader had at a moment, s since 1970."""
         one = alerts.decode(message.value() or b"")
-        self._alerted.append((hash(one.row_id or one.id), seen))
+        self._alerted.append((name_of(one), seen))
         entry = (ratio(one), -self.alerts, one)  # of equals the first stays; alerts have no order
         if len(self._worst) < WORST:
             heapq.heappush(self._worst, entry)
@@ -131,6 +131,11 @@ class Tally:
         source = event.source
         near = [one for one in self.places if one.partition == source.partition and one.offset >= source.offset]
         return min(near, key=lambda one: one.offset).time if near else None
+
+
+def name_of(alert: Alert) -> int:
+    """The name of an alert's row, see `played.digest`."""
+    return hash(alert.row_id or alert.id)
 
 
 def ratio(alert: Alert) -> float:

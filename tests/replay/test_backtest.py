@@ -93,7 +93,7 @@ def test_a_row_nobody_played() -> None:
     """A score of a row that was not played is told."""
     tally = Tally()
     tally.score(scored(["x"], [5.0]), 0.0)
-    with pytest.raises(Failure, match="scored that was not played"):
+    with pytest.raises(Failure, match="told of a row that was not played"):
         outcome(subject_of(), tally, played(["a"], [True]), handed)
 
 
