@@ -112,7 +112,7 @@ def _places(windows: Windows, start: NDArray[np.int64]) -> Values:
     if not windows.timed:
         return start.astype(np.float64)
     if dated(windows.start):
-        return np.asarray(date2num(start.astype("datetime64[ms]")), np.float64)
+        return np.asarray(date2num(start.astype("datetime64[ms]")), np.float64)  # type: ignore[no-untyped-call]
     return start / clock(windows.length)[0]
 
 

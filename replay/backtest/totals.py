@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.command import columns
 from detector.dead_letters import safe
@@ -93,11 +94,11 @@ def _money(one: Outcome, value: float) -> str:
     return f"{value:,.2f}" if one.subject.amount else "-"
 
 
-def latency(seconds: Sequence[float]) -> str:
+def latency(seconds: NDArray[np.float64]) -> str:
     """Median and 99th percentile of seconds, for people."""
     if not len(seconds):
         return "no alert"
-    half, most = np.quantile(np.asarray(seconds), (0.5, 0.99))
+    half, most = np.quantile(seconds, (0.5, 0.99))
     return f"{half:.3g} s, 99 % within {most:.3g} s"
 
 
