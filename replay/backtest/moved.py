@@ -14,7 +14,7 @@ from detector.drift import Reference, bin_counts, psi
 from detector.drift.columns import Columns
 from replay.backtest.windows import LENGTHS, Windows
 
-SAMPLED = 8_192
+SAMPLED = 32_768
 """Rows that are looked at of those that come at a time: features are counted on the way, and must not hold it up."""
 
 MOST_PERIODS = 400

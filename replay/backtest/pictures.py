@@ -26,7 +26,7 @@ MARKED = 60
 LEVELS = {0.1: "some", 0.25: "major"}
 """PSI from which a shift is called so. Source: Siddiqi, Credit Risk Scorecards (2006)."""
 
-TITLE = 24
+TITLE = 32
 """Characters of a model's title in a legend."""
 
 

@@ -31,8 +31,8 @@ FLAT_OUT = (
     "until a reader of committed messages had its alert."
 )
 
-MOVERS, CHANGES = 10, 30
-"""Features that moved most, and changes of the drift state, that are shown."""
+MOVERS, CHANGES, REASONS = 10, 30, 3
+"""Features that moved most, changes of the drift state, and reasons of an alert, that are shown."""
 
 MIDNIGHT = " 00:00:00"
 NUMBERS = frozenset(range(1, 20))
@@ -249,7 +249,7 @@ def _worst(one: Outcome, timed: bool) -> Table:
             {True: "anomalous", False: "normal", None: "-"}[truth],
             number(alert.score),
             number(alert.score / alert.threshold, 3) if alert.threshold > 0 else "-",
-            reason_lines(alert.reasons),
+            reason_lines(alert.reasons[:REASONS]),
         )
         for alert, truth in one.worst
     )
