@@ -1,4 +1,4 @@
-"""Command line: `python -m replay DATA`."""
+"""Command line: `python -m replay DATA`, and `python -m replay COMMAND ...` for what goes beyond playing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from detector import artifact, settings
 from detector.command import ended, told
 from detector.errors import INTERRUPTED, BrokerUnavailable
 from replay import dry_run
+from replay.backtest import command as backtest
 from replay.inject import broken, scenarios
 from replay.pipeline import opened, played
 from replay.run import run
@@ -25,7 +26,7 @@ DATA = (
 )
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"scenarios": scenarios.main}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"backtest": backtest.main, "scenarios": scenarios.main}
 """What the first argument may be instead of data; the first line of each one's docstring tells what it does."""
 
 

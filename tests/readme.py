@@ -27,6 +27,7 @@ from detector.settings import (
     flag,
 )
 from detector.threshold import METHODS
+from replay.backtest.settings import Settings as BacktestSettings
 from replay.inject.scenarios import SCENARIOS
 from replay.inject.spec import KINDS
 from replay.lateness import Lateness
@@ -73,6 +74,7 @@ def _main() -> dict[str, str]:
                 for name, one in SCENARIOS.items()
             ),
         ),
+        "backtest-settings": settings_table(BacktestSettings),
         "metrics": metrics_table(_detector()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),

@@ -20,7 +20,10 @@ PURE = (
     *("scores", "feedback.labels", "feedback.measures", "feedback.shelf", "feedback.join"),
 )
 """Modules, and folders with all that is in them."""
-HEAVY = ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy")
+HEAVY = ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy", "matplotlib", "jinja2")
+APART = ("detector.table", "detector.page")
+"""What the detector's tree keeps for the other packages: the detector itself imports none of it."""
+
 MAY = {"detector": set(), "trainer": {"detector"}, "replay": {"detector"}, "deploy": {"detector", "trainer", "replay"}}
 
 
@@ -168,11 +171,15 @@ def test_no_cycles() -> None:
         pytest.fail(f"a cycle of imports: {error.args[1]}")
 
 
-def test_pandas_only_in_the_table() -> None:
-    """In the detector only its tables import pandas, and nothing else of the detector imports them."""
-    inside = {module for module in modules() if within(module, "detector") and not within(module, "detector.table")}
+def apart(module: str) -> bool:
+    return any(within(module, package) for package in APART)
+
+
+def test_what_is_kept_apart() -> None:
+    """Of the detector only its tables and pages import pandas and matplotlib, and nothing else of it imports them."""
+    inside = {module for module in modules() if within(module, "detector") and not apart(module)}
     assert not {module for library in HEAVY for module in importers(library)} & inside
-    assert {module for module in inside if any(within(name, "detector.table") for name in ours(module))} == set()
+    assert {module for module in inside if any(map(apart, ours(module)))} == set()
 
 
 def test_tensorflow_waits_until_it_is_wanted() -> None:

@@ -41,7 +41,7 @@ def test_topics_are_documented(topic: str) -> None:
 
 
 def test_commands_are_documented() -> None:
-    """Every command of the trainer, of the detector and of the replay is named."""
+    """Every command of the trainer, the detector and the replay is named."""
     actions = next(action for action in parser()._actions if action.choices and action.dest == "command")
     assert actions.choices
     for command in actions.choices:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.local.children import Children
 from deploy.local.demo import Demo, Stop
 from deploy.local.settings import PREFIX, Settings
 from deploy.local.show import show
 from detector import settings
+from detector.children import Children
 from detector.command import ended, told
 
 

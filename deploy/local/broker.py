@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from detector.errors import TopicMissing
-from detector.kafka import EmbeddedBroker, check_topics, connect, created, removed
+from detector.kafka import EmbeddedBroker, await_topics, connect, created, removed
 
 PARTITIONS = 4
-SPREAD_SECONDS = 15.0
-"""How long a cluster may take until every broker knows of a new topic."""
-
-LEAD_BYTES = 8 << 20
-"""Rows on the embedded broker that wait for the detector, at most: it keeps 20 MiB of a topic and drops the rest."""
-
-MOST_LEAD = 20_000
-FEATURE_BYTES, ROW_BYTES = 32, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +75,9 @@ def real(bootstrap_servers: str, properties: Mapping[str, str]) -> Iterator[Brok
     admin = connect(bootstrap_servers, properties)
     try:
         created(admin, broker.topics, PARTITIONS)
-        _known(admin, broker.topics)
+        await_topics(admin, broker.topics)
         yield broker
     finally:
         left = removed(admin, broker.topics, [broker.group])
         if left:
             print(f"demo: the broker did not remove {', '.join(left)}", flush=True)
-
-
-def _known(admin: Any, topics: Sequence[str]) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + SPREAD_SECONDS
-    while True:
-        try:
-            check_topics(admin, topics)
-            return
-        except TopicMissing:
-            if time.monotonic() > deadline:
-                raise
-            pause.wait(0.1)
-
-
-def most_lead(features: int) -> int:
-    """Rows that a replay may be ahead of the detector, as JSON of so many numbers."""
-    return min(LEAD_BYTES // (FEATURE_BYTES * features + ROW_BYTES), MOST_LEAD)

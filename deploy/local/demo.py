@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import scrape
-from deploy.local.broker import Broker, embedded, most_lead, real
-from deploy.local.children import Child, ChildDied, Children
+from deploy.local.broker import Broker, embedded, real
 from deploy.local.data import Halves, split
 from deploy.local.settings import SIMULATED_ROWS, Settings
 from deploy.local.show import Show
@@ -20,8 +19,9 @@ from deploy.local.summary import Course, next_steps, summary
 from deploy.local.view import Facts
 from deploy.local.watch import Watch
 from detector import artifact
+from detector.children import Child, ChildDied, Children
 from detector.errors import DataRefused, Failure
-from detector.kafka import Reader
+from detector.kafka import Reader, most_lead
 
 SIMULATED = "simulated-cards"
 LIVE_SEED = "1"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detector.alerts import ModelName
 from detector.feedback.labels import Label
-from detector.feedback.measures import LABELLED
+from detector.feedback.measures import LABELLED, shortest
 from detector.feedback.shelf import Shelf
 from detector.scores import Scored
 
@@ -228,7 +228,7 @@ class Join:
             found = np.zeros(len(at), LABELLED)
             for column in ("score", "alert"):
                 found[column] = rows[column][at]
-            found["amount"], found["anomalous"] = _shortest(rows["amount"][at]), last[at]
+            found["amount"], found["anomalous"] = shortest(rows["amount"][at]), last[at]
             model.count(found, first[at])
             model.window.add([names[place] for place in at.tolist()], found)
             model.window.take(model.window.oldest(len(model.window) - self.bounds.window))
@@ -252,11 +252,6 @@ class Join:
             if names := shelf.below("time", limit):
                 shelf.take(names)
                 self.counts.expired[side, "late"] += len(names)
-
-
-def _shortest(amounts: NDArray[np.float32]) -> NDArray[np.float64]:
-    """float32 amounts (n,) as the shortest decimals that they stand for: 149.62, and not 149.61999512."""
-    return np.array([float(str(amount)) for amount in amounts], np.float64)
 
 
 def _millionths(amounts: NDArray[np.float64]) -> int:

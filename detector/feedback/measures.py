@@ -73,6 +73,11 @@ def measured(rows: NDArray[Any]) -> Measures:
     )
 
 
+def shortest(amounts: NDArray[np.float32]) -> NDArray[np.float64]:
+    """float32 amounts (n,) as the shortest decimals that they stand for: 149.62, and not 149.61999512."""
+    return np.array([float(str(amount)) for amount in amounts], np.float64)
+
+
 def _known(figure: ArrayLike) -> float | None:
     value = float(np.asarray(figure))
     return None if math.isnan(value) else value

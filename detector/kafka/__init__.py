@@ -1,13 +1,16 @@
 """The one door to Kafka: nothing outside this package imports its client."""
 
-from detector.kafka.client import check_topics, connect, created, removed, topic_limit
+from detector.kafka.client import KEPT, await_topics, check_topics, connect, created, removed, topic_limit
 from detector.kafka.consume import Checkpoint, Input, Progress, Reader
-from detector.kafka.embedded import EmbeddedBroker
+from detector.kafka.embedded import JSON_BYTES, PACKED_BYTES, EmbeddedBroker, most_lead
 from detector.kafka.follow import Follower
 from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Record
 from detector.kafka.publish import Publisher, TransactionalPublisher
 
 __all__ = [
+    "JSON_BYTES",
+    "KEPT",
+    "PACKED_BYTES",
     "Aborted",
     "AtLeastOnce",
     "Checkpoint",
@@ -21,9 +24,11 @@ __all__ = [
     "Reader",
     "Record",
     "TransactionalPublisher",
+    "await_topics",
     "check_topics",
     "connect",
     "created",
+    "most_lead",
     "removed",
     "topic_limit",
 ]

@@ -30,6 +30,9 @@ LIMIT_SECONDS = 2.0
 MOVING_SECONDS, MOVING_PAUSE_SECONDS = 30.0, 0.2
 """How long a partition may take to get a leader, and how often it is asked."""
 
+SPREAD_SECONDS, SPREAD_PAUSE_SECONDS = 15.0, 0.1
+"""How long a cluster may take until every broker knows of a new topic, and how often it is asked."""
+
 TOLD_SECONDS = 10.0
 """How long it is not told again that no broker answers."""
 
@@ -206,21 +209,45 @@ COMPACTED = {"cleanup.policy": "compact", "segment.bytes": str(64 << 20)}
 """Of a topic that keeps a state. Small segments: what is read back at a start begins to be compacted sooner."""
 
 
-def created(admin: AdminClient, topics: Sequence[str], partitions: int, compacted: Collection[str] = ()) -> list[str]:
+KEPT = {"retention.ms": "-1", "retention.bytes": "-1"}
+"""Of a topic that nothing expires from, whatever the times of its records."""
+
+
+def created(
+    admin: AdminClient,
+    topics: Sequence[str],
+    partitions: int,
+    compacted: Collection[str] = (),
+    config: Mapping[str, str] | None = None,
+) -> list[str]:
     """Makes the topics that do not exist yet, with the broker's default replication; the names of those made.
 
-    compacted: those of which the last record of each key is kept.
+    compacted: those of which the last record of each key is kept. config: of the others, where the broker's own is not
+    wanted.
     """
     with told("making topics"):
         there = admin.list_topics(timeout=CONNECT_SECONDS).topics
         new = [
-            NewTopic(topic, num_partitions=partitions, config=COMPACTED if topic in compacted else {})
+            NewTopic(topic, num_partitions=partitions, config=COMPACTED if topic in compacted else dict(config or {}))
             for topic in topics
             if topic not in there
         ]
         for future in admin.create_topics(new).values() if new else ():
             future.result(CONNECT_SECONDS)
     return [topic.topic for topic in new]
+
+
+def await_topics(admin: AdminClient, topics: Sequence[str], seconds: float = SPREAD_SECONDS) -> None:
+    """Waits until a broker knows of new topics; TopicMissing where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            check_topics(admin, topics)
+            return
+        except TopicMissing:
+            if time.monotonic() > deadline:
+                raise
+            threading.Event().wait(SPREAD_PAUSE_SECONDS)
 
 
 def removed(admin: AdminClient, topics: Sequence[str], groups: Sequence[str]) -> list[str]:

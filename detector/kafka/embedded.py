@@ -13,6 +13,15 @@ from confluent_kafka import Producer
 
 from detector.kafka.client import told
 
+LEAD_BYTES = 8 << 20
+"""Rows that wait for a reader, at most: the broker keeps 20 MiB of a topic and drops the rest."""
+
+MOST_LEAD = 20_000
+JSON_BYTES, PACKED_BYTES = 32, 4
+"""Of a feature, by the format of rows."""
+
+ROW_BYTES = 200
+
 
 class EmbeddedBroker:
     """Runs until it is closed or its process ends."""
@@ -28,3 +37,8 @@ class EmbeddedBroker:
     def close(self) -> None:
         """Stops the broker; what it held is gone."""
         del self._client
+
+
+def most_lead(features: int, feature_bytes: int = JSON_BYTES) -> int:
+    """Rows of so many features that may be sent before they are read."""
+    return min(LEAD_BYTES // (feature_bytes * features + ROW_BYTES), MOST_LEAD)

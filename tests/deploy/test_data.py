@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deploy.local.broker import MOST_LEAD, Broker, most_lead
+from deploy.local.broker import Broker
 from deploy.local.data import split
 from deploy.local.settings import Settings
 from detector.errors import DataRefused, UsageError
+from detector.kafka.embedded import MOST_LEAD, most_lead
 
 
 def written(folder: Path, frame: pd.DataFrame) -> str:

@@ -26,6 +26,8 @@ from detector.artifact import Artifact
 from detector.calibration import Calibration
 from detector.errors import DataRefused, Failure
 from detector.model import Model
+from detector.page.content import Picture, Section, counted, number, percent
+from detector.page.drawing import short, shown, styled, tick, wrapped
 from detector.schema import Schema
 from detector.statistics import summarize
 from detector.threshold import above
@@ -39,8 +41,6 @@ from trainer.network import Preprocess, dense_autoencoder, memory_autoencoder
 from trainer.preprocessing import Affine, Preprocessing
 from trainer.recipes import Dense, Layer
 from trainer.report import decision, errors, features, folder, page, reliability, sections, space, training
-from trainer.report.content import Picture, Section, counted, number, percent
-from trainer.report.drawing import short, shown, styled, tick, wrapped
 from trainer.report.evidence import Evidence, Said, of_artifact, of_data
 from trainer.report.sampling import sample, thinned
 from trainer.report.sections import Depth

@@ -18,6 +18,8 @@ from sklearn import metrics
 from detector import artifact
 from detector.artifact import GRAPH, Artifact
 from detector.errors import Failure
+from detector.page.content import Section
+from detector.page.drawing import styled
 from tests.arrays import f32
 from tests.conftest import real
 from tests.trainer.conftest import ignored
@@ -28,8 +30,6 @@ from trainer.comparison import ratio
 from trainer.datasets import Data, open_data
 from trainer.recipes import RECIPES, Dense, Layer, Recipe, Step
 from trainer.report import page, whole_numbers
-from trainer.report.content import Section
-from trainer.report.drawing import styled
 from trainer.report.evidence import of_artifact
 from trainer.report.sections import compose
 from trainer.simulate import simulated_cards

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from detector.calibration import Calibration, Cuts
-from trainer.evaluate import Evaluation
-from trainer.report.content import Picture, number, percent
-from trainer.report.drawing import (
+from detector.page.content import Picture, number, percent
+from detector.page.drawing import (
     BLUE,
     GREEN,
     GREY,
@@ -24,6 +23,7 @@ from trainer.report.drawing import (
     png,
     tick,
 )
+from trainer.evaluate import Evaluation
 from trainer.tradeoff import Curve
 
 

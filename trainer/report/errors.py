@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from trainer.report.content import Picture, counted, number, percent
-from trainer.report.drawing import (
+from detector.page.content import Picture, counted, number, percent
+from detector.page.drawing import (
     SCORE,
     axes,
     classes,

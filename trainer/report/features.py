@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from detector.alerts import Reason, reasons
 from detector.model import Model
+from detector.page.content import Picture, Table, number, percent
+from detector.page.drawing import ALL, ANOMALOUS, NORMAL, axes, classes, legend, png, wrapped
+from detector.page.reasons import reason_lines
 from detector.schema import Schema
-from trainer.report.content import Picture, Table, number, percent
-from trainer.report.drawing import ALL, ANOMALOUS, NORMAL, axes, classes, legend, png, wrapped
 
 BLOCK = 1 << 16
 """Rows explained at once: the contributions of all might not fit into memory."""
@@ -110,10 +111,7 @@ def table(found: Sequence[Highest], threshold: float, more: Mapping[str, Sequenc
             *(cells[i] for cells in more.values()),
             number(one.score),
             number(one.score / threshold, 3) if threshold > 0 else "-",
-            "\n".join(
-                f"{r.feature} = {_value(r.value)}, expected {_value(r.expected)} ({percent(r.share)})"
-                for r in one.reasons
-            ),
+            reason_lines(one.reasons),
         )
         for i, one in enumerate(found)
     ]
@@ -121,9 +119,3 @@ def table(found: Sequence[Highest], threshold: float, more: Mapping[str, Sequenc
     return Table(
         f"The {len(lines)} rows with the highest error", columns, tuple(lines), right, frozenset({len(columns) - 1})
     )
-
-
-def _value(value: float | str | bool | None) -> str:
-    if value is None:
-        return "missing"
-    return number(value) if isinstance(value, float) else str(value)

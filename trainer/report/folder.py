@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detector.errors import Failure
 from detector.exchange import move_in_place
-from trainer.report.content import Picture
+from detector.page.content import Picture
 
 PAGE, IMAGES = "report.html", "images"
 MARK = '<meta name="generator" content="streaming-fraud-detector report">'

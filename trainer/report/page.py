@@ -1,48 +1,27 @@
-"""The page: one HTML file that needs nothing else, and runs nothing."""
+"""What the page of a report says first: what it is about, and its figures."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
+from detector.page import page
+from detector.page.content import Section, Table, counted, number
 from trainer.bootstrap import Estimate
 from trainer.comparison import BRACKETS, percent, quantity, ratio, with_interval
 from trainer.evaluate import Evaluation, evaluate
-from trainer.report.content import Picture, Section, Table, counted, number
 from trainer.report.evidence import Evidence
 from trainer.report.folder import MARK
 from trainer.tradeoff import Figures, figures
 
-HERE = Path(__file__).parent
 AREAS = {"AUROC": "auroc", "average precision": "average_precision"}
 NOT_SAID = "not said: the artifact is of an earlier version"
 
 
 def render(evidence: Evidence, sections: Sequence[Section]) -> str:
-    """The page's HTML. All that comes from artifact and data is escaped; nothing may be loaded, and no script run."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    css = (HERE / "page.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    """The page's HTML."""
     name = evidence.artifact.name
-    return environment.from_string((HERE / "page.html").read_text("utf-8")).render(
-        title=f"{name.name} version {name.version}: report",
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        mark=MARK,
-        css=css,
-        facts=facts(evidence),
-        figures=figure_table(evidence),
-        sections=sections,
-        uri=data_uri,
-    )
-
-
-def data_uri(picture: Picture) -> str:
-    """A picture inside a page."""
-    return f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+    title = f"{name.name} version {name.version}: report"
+    return page.render(title, MARK, facts(evidence), figure_table(evidence), sections)
 
 
 def facts(evidence: Evidence) -> Mapping[str, str]:

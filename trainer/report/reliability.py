@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from numpy.typing import NDArray
 
-from detector.statistics import Summary, summarize
-from detector.threshold import above
-from trainer.report.content import Picture, counted, number, percent
-from trainer.report.drawing import (
+from detector.page.content import Picture, counted, number, percent
+from detector.page.drawing import (
     BLUE,
     GREY,
     ORANGE,
     SCORE,
-    axes,
     legend,
     logarithmic,
     png,
 )
-
-HOUR, DAY = 3_600_000, 86_400_000
-"""In milliseconds."""
+from detector.page.timeline import DAY, HOUR, timeline, when
+from detector.statistics import Summary, summarize
+from detector.threshold import above
 
 HOURLY = 5 * DAY
 """A span up to which periods are hours; beyond it they are days."""
-
-FIRST_DATE = 10 * 365 * DAY
-"""Times before 1980 are no dates but counted from some start, as where they are seconds since the first row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,14 +65,20 @@ def periods(times: NDArray[np.int64], scores: NDArray[np.float32], threshold: fl
 
 def spread(p: Periods, calibrated: Summary) -> Picture:
     """Median and MAD of the score by period, beside those of the calibration."""
-    figure, drawn = _timeline(p, SCORE)
+    figure, drawn = timeline(p.start, p.length, SCORE)
     mark = "o" if len(p.start) <= 60 else ""
     for name, values, was, colour, line, marker in (
         ("median", p.median, calibrated.median, BLUE, "-", mark),
         ("MAD", p.mad, calibrated.mad, ORANGE, "--", mark and "s"),
     ):
         drawn.plot(
-            _when(p), values, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{name} by {p.unit}"
+            when(p.start, p.length),
+            values,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=4,
+            label=f"{name} by {p.unit}",
         )
         drawn.axhline(was, color=colour, linestyle=":", linewidth=1.2, label=f"{name} at calibration: {number(was)}")
     values = np.concatenate((p.median, p.mad, [calibrated.median, calibrated.mad]))
@@ -98,9 +96,9 @@ def spread(p: Periods, calibrated: Summary) -> Picture:
 
 def rate(p: Periods) -> Picture:
     """The share of rows that alert by period."""
-    figure, drawn = _timeline(p, "rows that alert (%)")
+    figure, drawn = timeline(p.start, p.length, "rows that alert (%)")
     mark = "o" if len(p.start) <= 60 else ""
-    drawn.plot(_when(p), 100 * p.alerting, color="black", marker=mark, markersize=4)
+    drawn.plot(when(p.start, p.length), 100 * p.alerting, color="black", marker=mark, markersize=4)
     drawn.axhline(
         100 * float(np.average(p.alerting, weights=p.rows)), color=GREY, linestyle=":", label="over the whole data"
     )
@@ -111,21 +109,3 @@ def rate(p: Periods) -> Picture:
         f"{percent(float(p.alerting.max()))}, with {int(p.rows.min()):,} to {int(p.rows.max()):,} rows in a {p.unit}."
     )
     return Picture("alert-rate", f"Alerts by {p.unit}", png(figure), alt)
-
-
-def _timeline(p: Periods, y: str) -> Any:
-    dated = _dated(p)
-    figure, drawn = axes("event time (UTC)" if dated else f"{p.unit}s since the start of the data's clock", y)
-    if dated:
-        locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
-        drawn.xaxis.set_major_locator(locator)
-        drawn.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    return figure, drawn
-
-
-def _when(p: Periods) -> NDArray[Any]:
-    return p.start.astype("datetime64[ms]") if _dated(p) else p.start / p.length
-
-
-def _dated(p: Periods) -> bool:
-    return bool(p.start[0] >= FIRST_DATE)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.alerts import iso
 from detector.artifact import KERAS, Artifact
+from detector.page.content import Section, counted
+from detector.page.drawing import classes, styled
+from detector.page.timeline import time_text
 from detector.quiet import held_back
 from trainer import latent
 from trainer.evaluate import evaluate
 from trainer.report import decision, errors, features, reliability, space, training, whole_numbers
-from trainer.report.content import Section, counted
-from trainer.report.drawing import classes, styled
 from trainer.report.evidence import Evidence, Seen
 from trainer.report.sampling import EMBEDDED, EMBEDDED_ANOMALOUS, PAIRED, PAIRED_ANOMALOUS, sample, thinned
 from trainer.tradeoff import curve
@@ -153,7 +153,7 @@ def highest_section(depth: Depth | None, threshold: float) -> Section:
     rows = [one.row for one in found]
     more: dict[str, list[str]] = {}
     if seen.times is not None:
-        more["time"] = [_time_text(int(seen.times[row])) for row in rows]
+        more["time"] = [time_text(int(seen.times[row])) for row in rows]
     if schema.key in seen.frame.columns:
         more[f"key ({schema.key})"] = [str(seen.frame[schema.key].iloc[row])[:40] for row in rows]
     if seen.truth is not None:
@@ -232,10 +232,3 @@ def _columns(after: NDArray[np.float32], owners: NDArray[np.intp], kept: NDArray
 
 def _truth_or_none_anomalous(seen: Seen) -> NDArray[np.bool_]:
     return np.zeros(len(seen.rows), bool) if seen.truth is None else seen.truth
-
-
-def _time_text(milliseconds: int) -> str:
-    """A date, or seconds of a clock that is none."""
-    if milliseconds >= reliability.FIRST_DATE:
-        return iso(milliseconds)[:19].replace("T", " ")
-    return f"{milliseconds / 1000:,.10g} s"

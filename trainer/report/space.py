@@ -13,8 +13,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from trainer.report.content import Picture, counted, percent
-from trainer.report.drawing import DPI, SQUARE, axes, classes, legend, png, scatter, short, wrapped
+from detector.page.content import Picture, counted, percent
+from detector.page.drawing import DPI, SQUARE, axes, classes, legend, png, scatter, short, wrapped
 
 SEED = 0
 ITERATIONS = 500

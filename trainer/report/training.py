@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from trainer.report.content import Picture, Section, counted, number
-from trainer.report.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, axes, legend, logarithmic, png
+from detector.page.content import Picture, Section, counted, number
+from detector.page.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, axes, legend, logarithmic, png
 
 CHECKS = {
     "precision": ("precision", "black", "-", "o"),

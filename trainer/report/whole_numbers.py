@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.report.content import Picture, Section, Table, percent
-from trainer.report.drawing import BLUE, ORANGE, axes, legend, png, wrapped
+from detector.page.content import Picture, Section, Table, percent
+from detector.page.drawing import BLUE, ORANGE, axes, legend, png, wrapped
 from trainer.truncation import FAILED, NO_LABELS, figures, losses
 
 BARS = 15

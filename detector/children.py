@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from deploy.local import leash
+from detector import tied
 from detector.errors import EXIT_CODES, Failure
 
 STOP_SECONDS = 15.0
@@ -19,7 +19,8 @@ STOP_SECONDS = 15.0
 
 SHOWN_LINES = 12
 OURS = ("DETECTOR_", "REPLAY_")
-"""Settings in the person's environment are meant for their own detector and replay, not for the demo's."""
+"""Settings in the person's environment are meant for their own detector and replay, not for those that a
+program starts for itself."""
 
 
 class ChildDied(Failure):
@@ -32,9 +33,9 @@ class Child:
     def __init__(self, name: str, command: Sequence[str], logs: Path, env: Mapping[str, str], endless: bool) -> None:
         self.name, self.endless = name, endless
         self._stderr = logs / f"{name}.err"
-        whole = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
+        whole = [sys.executable, "-I", "-S", tied.__file__, str(os.getpid()), *command]
         with (logs / f"{name}.out").open("wb") as out, self._stderr.open("wb") as err:
-            # A session of its own: Ctrl-C in the terminal reaches the demo alone, which then stops them in order.
+            # A session of its own: Ctrl-C in the terminal reaches the parent alone, which then stops them in order.
             self._process = subprocess.Popen(
                 whole, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, start_new_session=True
             )
@@ -89,7 +90,7 @@ def obituary(name: str, code: int, said: str) -> str:
 
 
 class Children:
-    """All children of the demo; leaving the block stops them, the last started first."""
+    """All children of a process; leaving the block stops them, the last started first."""
 
     def __init__(self, logs: Path, properties: Mapping[str, str]) -> None:
         """properties: librdkafka's, handed on in the environment, where no other user can read a password.

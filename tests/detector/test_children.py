@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import leash
-from deploy.local.children import Child, ChildDied, Children, obituary
+from detector import tied
+from detector.children import Child, ChildDied, Children, obituary
 
 READY = "import os, signal, sys; print('ready', file=sys.stderr, flush=True); "
 
@@ -127,7 +127,7 @@ if sys.platform == "linux":  # no other system can tie a child to its parent
         child = "import signal; print('ready', flush=True); signal.pause()"
         command = "[sys.executable, sys.argv[1], str(os.getpid()), sys.executable, '-c', sys.argv[2]]"
         parent = f"import os, subprocess, sys; subprocess.Popen({command}).wait()"
-        with subprocess.Popen([sys.executable, "-c", parent, leash.__file__, child], stdout=subprocess.PIPE) as process:
+        with subprocess.Popen([sys.executable, "-c", parent, tied.__file__, child], stdout=subprocess.PIPE) as process:
             assert process.stdout
             assert process.stdout.readline() == b"ready\n"
             process.kill()
