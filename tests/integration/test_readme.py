@@ -24,7 +24,7 @@ def commands() -> list[str]:
 def test_commands_run(broker: Broker, tmp_path: Path) -> None:
     """The commands run one after the other, and the alerts in Kafka are the rows that `trainer score` finds."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    assert len(commands()) == 9
+    assert len(commands()) == 10
     for block in commands():
         script = block.replace("localhost:9092", broker.bootstrap)
         done = subprocess.run(
