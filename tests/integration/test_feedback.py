@@ -37,6 +37,7 @@ from tests.integration.line import (
     send,
     until_end,
 )
+from tests.integration.story import PATIENT, down
 from tests.integration.test_abort import Flaky
 from tests.integration.test_detector import kill_at_random, messages, oracle
 from tests.integration.test_refusals import refused
@@ -262,6 +263,17 @@ def test_one_at_a_time(worked: Truth) -> None:
         assert first.wait() == 7
         assert "fenced" in first.log() or "took over" in first.log()
     assert worked.figures("g")["labels"]["first"] == found["labels"]["first"] + 1
+
+
+def test_a_broker_that_comes_back(worked: Truth, broker: Broker) -> None:
+    """The broker comes back in mid-work: feedback waits and goes on, and counts as in a calm run."""
+    with feedback(worked, "patient", "--commit-seconds", "0", *PATIENT) as running:
+        running.await_line("started")
+        with down(broker):
+            assert running.process.poll() is None, running.log()
+        await_true(lambda: value(running.scrape(), "detector_labelled_rows_total") == 5_000, "all rows", 60)
+        assert running.kill(signal.SIGTERM) == 0, running.log()
+    assert worked.figures("patient") == worked.figures("calm")
 
 
 def test_scores_come_once(cards: Cards, topics: Topics, truth: Truth) -> None:
