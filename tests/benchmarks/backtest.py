@@ -11,15 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.benchmarks.watched import run
 from tests.broker import start
 from trainer.simulate import simulated_cards
 
@@ -27,7 +26,6 @@ GOALS = {"Apache Kafka": 60.0, "embedded": 180.0}
 """Seconds for a million rows on two cores."""
 
 TRAINING_ROWS = 60_000
-LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,34 +101,6 @@ def took(broker: str, data: Path, models: Sequence[Path], rows: int, where: Sequ
     seconds = time.monotonic() - began
     parts = {name: float(number) for name, number in re.findall(r"([a-z][a-z ]*?) (\d+\.\d) s\b", said)}
     return Took(broker, len(models), rows, seconds, parts, peak)
-
-
-def run(command: Sequence[str]) -> tuple[str, float]:
-    """What a command prints, and the most memory that its own process had, MB; its errors are shown and end all.
-
-    Memory is asked of /proc while it runs: what the system tells at its end counts its parent's at the start, too.
-    """
-    peak = 0.0
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        with subprocess.Popen(command, stdout=out, stderr=err) as process:
-            while process.poll() is None:
-                peak = max(peak, most_memory(process.pid))
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(LOOK_SECONDS)
-        out.seek(0)
-        err.seek(0)
-        if process.returncode:
-            sys.exit(f"{' '.join(command)}:\n{err.read()}{out.read()}")
-        return out.read(), peak
-
-
-def most_memory(pid: int) -> float:
-    """The most memory that a process has had, MB; 0 where the system does not tell."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -34,6 +33,7 @@ from replay.encoding import encoded, encoder
 from replay.outbox import rows_of
 from replay.settings import Settings
 from replay.source import Files
+from tests.benchmarks.watched import run
 from tests.broker import create_topic, start
 from tests.replay.made import long_parquet
 
@@ -179,14 +179,9 @@ def remembered(bootstrap: str, path: Path, gigabytes: float) -> str:
     topic = f"t{uuid.uuid4().hex[:8]}"
     create_topic(bootstrap, topic, PARTITIONS, retention_bytes=1 << 28, segment_bytes=1 << 26)
     line = [sys.executable, "-m", "replay", str(path), "--bootstrap-servers", bootstrap, "--topic", topic]
-    with subprocess.Popen([*line, "--format", "packed"], stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        said = child.stdout.read().strip()
-        _, code, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(code)
+    said, peak = run([*line, "--format", "packed"])
     path.unlink()
-    assert child.returncode == 0, said
-    return f"{gigabytes:g} GB, {rows:,} rows: {usage.ru_maxrss / 1024:,.0f} MiB at most; {said}"
+    return f"{gigabytes:g} GB, {rows:,} rows: {peak:,.0f} MB at most; {said.strip()}"
 
 
 if __name__ == "__main__":
