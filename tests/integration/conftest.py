@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ import pandas as pd
 import pytest
 
 from detector import artifact, table
-from tests.broker import Broker, start
-from tests.integration.line import Topics, make_topics
+from tests.broker import Broker, create_topic, start
+from tests.integration.line import PARTITIONS, Topics, make_topics
 from tests.integration.tally import FAULTS, FaultTable
 from trainer.simulate import simulated_cards
 
@@ -57,6 +58,14 @@ def course(broker: Broker, cards: Cards, faults: FaultTable) -> Course:
 def topics(broker: Broker) -> Topics:
     """Fresh topics for one test."""
     return make_topics(broker.bootstrap)
+
+
+@pytest.fixture
+def topic(broker: Broker) -> str:
+    """A fresh topic for rows alone."""
+    name = f"rows-{uuid.uuid4().hex[:8]}"
+    create_topic(broker.bootstrap, name, PARTITIONS)
+    return name
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from detector.kafka import Reader
 from detector.rows import Message
 from detector.schema import Schema
 from tests.broker import Broker, create_topic
+from tests.integration.line import PARTITIONS
 
-PARTITIONS = 4
 START = 1_700_000_000
 """Event time of the earliest row, seconds since 1970."""
 
@@ -55,13 +55,6 @@ def data(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("history") / "cards.csv"
     table.to_csv(path, index=False)
     return path
-
-
-@pytest.fixture
-def topic(broker: Broker) -> str:
-    name = f"rows-{uuid.uuid4().hex[:8]}"
-    create_topic(broker.bootstrap, name, PARTITIONS)
-    return name
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import urllib.request
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,7 @@ import pandas as pd
 import pytest
 
 from tests.broker import Broker, create_topic
-from tests.integration.line import read_committed
-
-PARTITIONS = 4
-
-
-@pytest.fixture
-def topic(broker: Broker) -> str:
-    name = f"rows-{uuid.uuid4().hex[:8]}"
-    create_topic(broker.bootstrap, name, PARTITIONS)
-    return name
+from tests.integration.line import PARTITIONS, read_committed
 
 
 @pytest.fixture
