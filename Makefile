@@ -5,7 +5,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 DATA ?=
 BOOTSTRAP ?=
-# These run whole systems of processes, and wait most of the time: not beside tests that use the processor.
+# These run whole systems of processes, and wait most of the time: not beside tests that use the processor. In their own
+# order: by the number of tests in a file, the one that takes longest would be the last.
 SYSTEMS := tests/deploy tests/integration
 
 .PHONY: help demo test test-long lint benchmarks lock clean
@@ -32,7 +33,7 @@ demo: .venv ## transactions through Kafka, alerts with their reasons [DATA=file.
 test: .venv lint ## everything but what takes long, on a real Apache Kafka
 	@echo "make: tests, on a real Apache Kafka (Docker, or Java 17 with Maven)"
 	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(SYSTEMS:%=--ignore %)
-	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(SYSTEMS)
+	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder $(SYSTEMS)
 
 test-long: .venv ## what takes long
 	@$(BIN)/python -m pytest -m long

@@ -50,7 +50,7 @@ def test_the_whole_line(tmp_path: Path) -> None:
         assert demo.nothing_left()
 
 
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labelled", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_persons_own_file(tmp_path: Path, rows: Path, labelled: bool) -> None:
     """The later half is replayed; without a label column the demo says what cannot be shown, and goes on."""
     if not labelled:
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, sentence: st
         assert demo.nothing_left()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_interrupted_while_rows_flow(tmp_path: Path, rows: Path, number: signal.Signals) -> None:
     """Ctrl-C stops all of it in order and tells what there was so far: 130, nothing left."""
     with running(tmp_path, "--data", str(rows), "--speed", "100/s", *QUICK) as demo:
@@ -109,7 +109,9 @@ def test_interrupted_while_training(tmp_path: Path) -> None:
         assert demo.nothing_left()
 
 
-@pytest.mark.parametrize(("name", "module"), [("detector", "-m detector"), ("replay", "-m replay")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("detector", "-m detector"), pytest.param("replay", "-m replay", marks=pytest.mark.long)]
+)
 def test_a_child_that_is_killed(tmp_path: Path, rows: Path, name: str, module: str) -> None:
     """The demo says which child died and how, stops the others: 1, nothing left."""
     with running(tmp_path, "--data", str(rows), "--speed", "100/s", *QUICK) as demo:
@@ -121,6 +123,7 @@ def test_a_child_that_is_killed(tmp_path: Path, rows: Path, name: str, module: s
         assert demo.nothing_left()
 
 
+@pytest.mark.long
 def test_a_demo_that_is_killed(tmp_path: Path, rows: Path) -> None:
     """Not even then does a child go on; only the temporary directory stays."""
     with running(tmp_path, "--data", str(rows), "--speed", "100/s", *QUICK) as demo:

@@ -129,6 +129,7 @@ def test_two_models_and_nothing_left(broker: Broker, cards: Cards, tmp_path: Pat
     assert sorted(left(broker.bootstrap)) == sorted(before)
 
 
+@pytest.mark.long
 def test_embedded(cards: Cards, tmp_path: Path) -> None:
     """Without a broker one is started, and the figures are the same; a limit plays the first rows."""
     data = cards.file(tmp_path, ROWS)

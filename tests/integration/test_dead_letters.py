@@ -208,6 +208,7 @@ def limited(admin: AdminClient, topic: str, most: int) -> None:
         future.result(30)
 
 
+@pytest.mark.long
 def test_killed_five_times(cards: Cards, topics: Topics) -> None:
     """SIGKILL at five random moments: readers of committed messages see each message again once, and all of them."""
     count = 20_000

@@ -155,6 +155,7 @@ def kill_at_random(cards: Cards, topics: Topics, rows: int, kills: int, *options
     until_end(topics, cards.model, "--instance", "a", *options)
 
 
+@pytest.mark.long
 def test_killed_ten_times(cards: Cards, topics: Topics) -> None:
     """SIGKILL at ten random moments over 50,000 rows: read_committed has every alert once, offsets at the end."""
     kill_at_random(cards, topics, rows=50_000, kills=10)

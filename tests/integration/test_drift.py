@@ -60,6 +60,7 @@ def check(events: Sequence[tuple[str, Event]], topics: Topics) -> None:
     assert all(event.source.offset >= SHIFTED_FROM // topics.partitions - 256 for _, event in events)
 
 
+@pytest.mark.long
 def test_aborts_do_not_tell_twice(cards: Cards, topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every third transaction aborted a change of state shows once, though its rows are read again and again."""
     send_shifted(cards, topics)

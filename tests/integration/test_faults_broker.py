@@ -150,6 +150,7 @@ def test_answer_to_a_commit_is_lost(trial: Trial, proxy: Proxy) -> None:
     trial.assert_whole("answer to a commit lost")
 
 
+@pytest.mark.long
 def test_network_slow(trial: Trial, proxy: Proxy) -> None:
     """Each way takes a twentieth of a second more: it is slower, and that is all."""
     proxy.pause = 0.05

@@ -111,6 +111,7 @@ def killed_every_second(trial: Trial, members: int, kills: int, *options: str) -
         trial.finish("--instance", f"m{place}")
 
 
+@pytest.mark.long
 def test_killed_every_second(course: Course) -> None:
     """Two members, one of them killed each second, five times: the alerts are those of a calm run."""
     trial = course.trial(*QUICKLY_MISSED)

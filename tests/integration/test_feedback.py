@@ -265,6 +265,7 @@ def test_one_at_a_time(worked: Truth) -> None:
     assert worked.figures("g")["labels"]["first"] == found["labels"]["first"] + 1
 
 
+@pytest.mark.long
 def test_a_broker_that_comes_back(worked: Truth, broker: Broker) -> None:
     """The broker comes back in mid-work: feedback waits and goes on, and counts as in a calm run."""
     with feedback(worked, "patient", "--commit-seconds", "0", *PATIENT) as running:
@@ -276,6 +277,7 @@ def test_a_broker_that_comes_back(worked: Truth, broker: Broker) -> None:
     assert worked.figures("patient") == worked.figures("calm")
 
 
+@pytest.mark.long
 def test_scores_come_once(cards: Cards, topics: Topics, truth: Truth) -> None:
     """A detector killed again and again publishes each row's score once, bit for bit, and the audit finds nothing."""
     rows = 20_000

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+import pytest
+
 from detector import artifact, table
 from tests.fuzz import Material
 from tests.integration.conftest import Cards
@@ -117,6 +119,7 @@ def test_partitions_of_rejects_go_on(cards: Cards, topics: Topics) -> None:
     assert_scored(cards, topics, good)
 
 
+@pytest.mark.long
 def test_rebalances_in_a_flood(cards: Cards, topics: Topics) -> None:
     """Members that come, leave and die amid a flood: every bad message has one dead letter, every row its verdict."""
     rows, good = 30_000, 4_000

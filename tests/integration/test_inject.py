@@ -298,7 +298,9 @@ ANSWERS: dict[str, Callable[[Line], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "rush-hour" else name for name in SCENARIOS]
+)
 def test_scenario(stage: Stage, name: str) -> None:
     """The detector answers to each ready scenario as the list of them says."""
     ANSWERS[name](stage.line())

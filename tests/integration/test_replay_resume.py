@@ -198,6 +198,7 @@ def test_a_broker_that_is_away_for_longer_than_a_transaction_may_be_open(broker:
     each_once(named, frame)
 
 
+@pytest.mark.long
 def test_a_broker_that_stays_away(broker: Broker, named: Named) -> None:
     """A broker that does not answer for --timeout ends a named replay with code 4, and the same command goes on."""
     frame = cards(named.data, 2000)

@@ -181,6 +181,7 @@ def test_every_message_is_accounted_for(ward: Ward, ecg_artifact_dir: Path) -> N
     assert report["total"]["waiting"] == 1000 % SAMPLES
 
 
+@pytest.mark.long
 def test_killed_inside_windows(ward: Ward, ecg_artifact_dir: Path) -> None:
     """Killed at each step of a commit, windows open, alerts and dead letters are those of a calm run, each once."""
     topics = ward.topics.with_outputs(f"{ward.topics.name}-killed")
