@@ -102,6 +102,8 @@ def test_the_house_stands() -> None:
         ("prometheus_client", "detector.metrics"),  # a replay has figures and a registry of its own: replay.metrics
         ("ai_edge_litert", "detector.model"),
         ("cryptography", "detector.signature"),
+        ("structlog", "detector.log"),
+        ("opentelemetry", "detector.traces"),
     ],
 )
 def test_one_door(library: str, door: str) -> None:

@@ -3,6 +3,7 @@
 from detector.kafka.client import check_topics, connect, created, removed, topic_limit
 from detector.kafka.consume import Checkpoint, Input, Progress, Reader
 from detector.kafka.embedded import EmbeddedBroker
+from detector.kafka.figures import BrokerFigures, ClientFigures, Statistics
 from detector.kafka.follow import Follower
 from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Record
 from detector.kafka.publish import Publisher, TransactionalPublisher
@@ -10,7 +11,9 @@ from detector.kafka.publish import Publisher, TransactionalPublisher
 __all__ = [
     "Aborted",
     "AtLeastOnce",
+    "BrokerFigures",
     "Checkpoint",
+    "ClientFigures",
     "EmbeddedBroker",
     "ExactlyOnce",
     "Follower",
@@ -20,6 +23,7 @@ __all__ = [
     "Publisher",
     "Reader",
     "Record",
+    "Statistics",
     "TransactionalPublisher",
     "check_topics",
     "connect",
