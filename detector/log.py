@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -86,9 +86,9 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     return found
 
 
-def _as_record(_: object, method: str, event: dict[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+def _as_record(_: object, method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
     """The last processor: text for whoever handles the record, and the fields beside it."""
-    return (text(event),), {"extra": {_told: event}}
+    return (text(event),), {"extra": {_told: dict(event)}}
 
 
 def text(event: Mapping[str, Any]) -> str:
@@ -125,7 +125,7 @@ def _json() -> logging.Formatter:
     )
 
 
-def _fields(_: object, method: str, found: dict[str, Any]) -> dict[str, Any]:
+def _fields(_: object, method: str, found: MutableMapping[str, Any]) -> dict[str, Any]:
     """All of a line. A library's own has one name: what it says is a message for people."""
     told = getattr(found["_record"], _told, None) or {"event": "library", "message": found["event"]}
     return {**{name: found[name] for name in ("time", "level", "logger")}, "event": told["event"], **told}

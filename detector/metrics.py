@@ -28,8 +28,8 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Exemplar
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 from detector.alerts import ModelName
@@ -118,8 +118,9 @@ class LatencyHistogram(Collector):
         """The metric as the registry wants it; its examples are shown to who asks for OpenMetrics alone."""
         meaning = "From an alerting row's event time to the commit of its alert."
         metric = HistogramMetricFamily("detector_alert_latency_seconds", meaning)
-        buckets = _buckets(self._edges, self._counts)
-        metric.add_metric([], [(*one, self._examples.get(i)) for i, one in enumerate(buckets)], self._sum)
+        found = enumerate(_buckets(self._edges, self._counts))
+        examples = self._examples
+        metric.add_metric([], [(*one, examples[i]) if i in examples else one for i, one in found], self._sum)
         yield metric
 
 
@@ -200,7 +201,7 @@ def rendered(registry: CollectorRegistry, accept: str) -> tuple[int, bytes, str]
 
 def _buckets(edges: NDArray[np.float64], counts: NDArray[np.int64]) -> list[tuple[str, float]]:
     """Cumulative counts by upper edge, as the exposition wants them: 1.0, for OpenMetrics knows no 1."""
-    names = [*(floatToGoString(float(f"{edge:.9g}")) for edge in edges), "+Inf"]
+    names = [*(floatToGoString(float(f"{edge:.9g}")) for edge in edges), "+Inf"]  # type: ignore[no-untyped-call]
     return [(name, float(total)) for name, total in zip(names, np.cumsum(counts), strict=True)]
 
 

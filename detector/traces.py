@@ -108,7 +108,11 @@ class OpenTelemetry:
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind
 
-        told = {"messaging.batch.message_count": messages, "model.name": model.name, "model.sha256": model.sha256}
+        told: dict[str, Any] = {
+            "messaging.batch.message_count": messages,
+            "model.name": model.name,
+            "model.sha256": model.sha256,
+        }
         name, attributes = f"process {self._topic}", {**self._told, **told}
         return _Span(self._tracer.start_span(name, Context(), SpanKind.CONSUMER, attributes))
 
@@ -118,14 +122,14 @@ class OpenTelemetry:
         ends.start()
         ends.join(LAST_SECONDS)
         if ends.is_alive():
-            self._exporter.shutdown()
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 class _Span:
     def __init__(self, span: Any) -> None:
         self._span = span
         at = span.get_span_context()
-        # W3C Trace Context, level 1, section 3.2
+        # W3C Trace Context, section 3.2
         place = f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}"
         self.headers: Headers = [(TRACEPARENT, place.encode())]
 

@@ -17,9 +17,9 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Exemplar
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
+from prometheus_client.samples import Exemplar
 
 from detector.metrics import rendered
 from tests.benchmarks.scrape import wide
@@ -53,7 +53,7 @@ class Made:
 
 def registry(*metrics: Metric) -> CollectorRegistry:
     found = CollectorRegistry()
-    found.register(Made(list(metrics)))  # type: ignore[arg-type]
+    found.register(Made(list(metrics)))
     return found
 
 

@@ -268,7 +268,7 @@ OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
 def exemplars(told: Metrics) -> dict[str, tuple[dict[str, str], float]]:
     """By upper edge, the labels and value of the example that the latency's bucket has."""
-    families = {one.name: one for one in open_metrics(told.render(OPEN_METRICS)[1].decode())}
+    families = {one.name: one for one in open_metrics(told.render(OPEN_METRICS)[1].decode())}  # type: ignore[no-untyped-call]
     found = families["detector_alert_latency_seconds"].samples
     return {one.labels["le"]: (one.exemplar.labels, one.exemplar.value) for one in found if one.exemplar}
 
