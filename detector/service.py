@@ -272,7 +272,7 @@ class Service:
 
     def _describe(self) -> None:
         s, artifact = self.settings, self.models.serving.artifact
-        told = {"topic": s.input_topic, "group": s.group, "instance": s.instance, "delivery": s.delivery}
+        told = {"topic": s.input_topic, "group": s.group, "member": s.instance, "delivery": s.delivery}
         self.metrics.describe(artifact.made, s.replicas, **told)
 
     def _note(self, partition: int) -> str:

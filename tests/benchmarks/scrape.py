@@ -41,7 +41,7 @@ def wide(features: int = FEATURES, partitions: int = PARTITIONS) -> Metrics:
     told.watch(lambda: families(statistics.figures()))
     told.watch_lags(lambda: {p: 12_345 + p for p in range(partitions)})
     told.opened({p: 1234 + p for p in range(partitions)})
-    told.describe(NOW, 3, topic="transactions", group="detector", instance="detector-0", delivery="exactly_once")
+    told.describe(NOW, 3, topic="transactions", group="detector", member="detector-0", delivery="exactly_once")
     counts.begin(dict.fromkeys(range(partitions), ""))
     counts.committed({p: Count(123_456_789 + p, 123_456, dict.fromkeys(REASONS, 1234)) for p in range(partitions)})
     for client in (CONSUMER, PRODUCER):

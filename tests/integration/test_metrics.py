@@ -141,6 +141,23 @@ def test_counters_over_kills_at_random(course: Course) -> None:
     assert_agree(trial, watched)
 
 
+def test_lag_of_a_loop_that_stands(course: Course) -> None:
+    """A detector whose loop stands still tells its lag all the same, of rows that came since too, and its age grows."""
+    trial = course.trial("--instance", "a", *QUICKLY_MISSED)
+    with trial.standing("begun", 20, *SMALL_STEPS) as detector:
+        detector.await_line("standing")
+        _, ends = positions(course.rows)
+        await_true(lambda: lag(detector, "rows") > sum(ends.values()) / 2, "most rows seen to wait")
+        age = lag(detector, "seconds")
+        await_true(lambda: lag(detector, "seconds") > age > 0, "an age that grows")
+        detector.kill()
+
+
+def lag(detector: Running, unit: str) -> float:
+    """The sum over the partitions."""
+    return sum(value for (name, _), value in series(detector.scrape()).items() if name == f"detector_lag_{unit}")
+
+
 def test_a_group_of_an_older_release(cards: Cards, topics: Topics) -> None:
     """Offsets without counts, or with what another program noted, are gone on from: counts begin at 0."""
     send(topics.bootstrap, topics.input, messages(cards, 400, "packed", topics.partitions))
