@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.alerts import Alert
 from detector.counts import ByPartition, counted
 from detector.detection import Verdicts
 from detector.rows import Reject, Rows
@@ -35,11 +36,11 @@ class Outcome:
         rows: Rows,
         verdicts: Verdicts,
         rejects: Sequence[Reject],
-        alerts: Sequence[str] = (),
         shadow: Tally | None = None,
+        alerts: Iterable[Alert] = (),
     ) -> Outcome:
         """Takes what is needed of a batch, so that its messages can go."""
         ends = rows.times([int(at[-1]) for _, at in rows.parts]).tolist()
         last = {partition: time for (partition, _), time in zip(rows.parts, ends, strict=True)}
         counts = counted(rows, verdicts.alerting, rejects)
-        return cls(verdicts, counts, alerts, rows.times(verdicts.alerting), last, shadow)
+        return cls(verdicts, counts, [alert.id for alert in alerts], rows.times(verdicts.alerting), last, shadow)

@@ -180,12 +180,11 @@ class Service:
             self._tell_drift(self.drift.update(rows.partition, rows.offset, rows.matrix, scores))
         with stage("alerts"):
             alerts = build_alerts(rows, verdicts, serving.model, serving.artifact, _now())
-            ids = [alert.id for alert, _ in alerts]
             pending.records += alert_records(alerts, s.alerts_topic, trace.headers)
             pending.records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
             pending.records += self.scores.of(rows, verdicts, serving.artifact)
             shadow = self.models.shadowed(rows, verdicts)
-        outcome = Outcome.of(rows, verdicts, rejects, ids, shadow)
+        outcome = Outcome.of(rows, verdicts, rejects, shadow, (alert for alert, _ in alerts))
         pending.outcomes.append(outcome)
         pending.messages += len(batch)
         self.counts.worked(outcome.counts)

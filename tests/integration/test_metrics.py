@@ -43,7 +43,7 @@ from tests.integration.line import (
 )
 from tests.integration.story import QUICKLY_MISSED, SMALL_STEPS, Course, Trial
 from tests.integration.test_detector import messages
-from tests.prometheus import Prometheus, prometheus
+from tests.prometheus_with_rules import Prometheus, prometheus
 
 SHARED = ("detector_rows_total", "detector_alerts_total", "detector_rejects_total")
 """Counters that a group keeps with its offsets."""
