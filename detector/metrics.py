@@ -334,6 +334,8 @@ class Metrics:
         self._refused = Counter(
             "detector_models_refused", "Successors of the model that could not be served.", registry=registry
         )
+        self._expired: Callable[[], int] = int
+        registry.register(Families(self._lost))
         self._model = Info("detector_model", "The model that is served.", registry=registry)
         self._made = Gauge(
             "detector_model_created_timestamp_seconds",
@@ -364,6 +366,14 @@ class Metrics:
         self._made.set(made)
         self._wanted.set(replicas)
         self._service.info(service)
+
+    def watch_expired(self, expired: Callable[[], int]) -> None:
+        """Where to find how many messages retention removed before they were read."""
+        self._expired = expired
+
+    def _lost(self) -> Iterator[Family]:
+        meaning = "Messages that retention removed before this member could read them."
+        yield Family("counter", "detector_rows_expired", meaning, [], [((), self._expired())])
 
     def watch(self, families: Callable[[], Iterable[Family]]) -> None:
         """More metrics, whose values are made elsewhere when they are asked for."""

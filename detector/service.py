@@ -97,6 +97,7 @@ class Service:
         watched = self.statistics.of(CONSUMER)
         self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks, watched)
         self.metrics.watch_lags(self.input.lags)
+        self.metrics.watch_expired(self.input.expired)
 
     def _output(self) -> Output:
         s, watched = self.settings, self.statistics.of(PRODUCER)

@@ -117,6 +117,7 @@ class Input:
         self._open = threading.Lock()
         self._admin = admin
         self._low: dict[int, int] = {}
+        self._gone: dict[tuple[int, int], int] = {}
         self._assigned, self._leaving, self._revoked = assigned, leaving, revoked
         self._note = note
         self._notes: dict[int, str] = {}
@@ -260,7 +261,12 @@ class Input:
             return high if self._from_end else low
         if committed < low:
             log.error("rows_expired", partition=partition, start=committed, end=low, why="retention < lag")
+            self._gone[partition, committed] = low - committed  # a rewind may find the same again
         return max(committed, low)
+
+    def expired(self) -> int:
+        """Messages that retention removed before this member could read them."""
+        return sum(dict(self._gone).values())
 
     def low(self, partition: int) -> int:
         """The first offset that the log had when this partition came, or was rewound."""

@@ -170,6 +170,26 @@ def test_a_group_of_an_older_release(cards: Cards, topics: Topics) -> None:
         assert detector.kill(signal.SIGTERM) == 0
 
 
+def test_rows_that_expired(cards: Cards, topics: Topics) -> None:
+    """Messages that retention removed below a group's offsets are counted, once, and told."""
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    send(topics.bootstrap, topics.input, messages(cards, 400, "packed", topics.partitions))
+    until_end(topics, cards.model)
+    note(topics, dict.fromkeys(range(topics.partitions), 10), "")
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap, "log_level": 0})
+    for done in admin.delete_records([TopicPartition(topics.input, 0, 50)]).values():
+        assert done.result(30).low_watermark == 50
+    with running(topics, cards.model) as detector:
+        await_true(lambda: positions(topics)[0] == positions(topics)[1], "the end")
+        assert "rows_expired partition=0 start=10 end=50" in detector.log()
+        found = series(detector.scrape())
+        assert found["detector_rows_expired_total", frozenset()] == 40
+        assert totals(found)["detector_rows_total"] == 3 * 90 + 50
+        assert detector.kill(signal.SIGTERM) == 0
+
+
 def note(topics: Topics, committed: Mapping[int, int], text: str) -> None:
     """Commits a group's offsets anew, with other metadata."""
     from confluent_kafka import Consumer, TopicPartition
@@ -314,7 +334,7 @@ def check(watching: Prometheus, wanted: Mapping[str, float], alerts: set[str]) -
             seen += values[-1] - values[0]
         assert seen == wanted[name]
     await_true(lambda: all(rule["health"] == "ok" for rule in watching.rules()), "every rule evaluated")
-    assert len(watching.rules()) == 32
+    assert len(watching.rules()) == 33
     await_true(lambda: watching.value('count(ALERTS{alertname="DeadLetters"})') == 1, "dead letters told")
     end = watching.value("vector(time())")
     asked = {"query": "detector_alert_latency_seconds_bucket", "start": str((end or 0) - 600), "end": str(end)}
