@@ -353,7 +353,7 @@ class Metrics:
             self._changes.labels(state)
 
     def _name(self, model: ModelName) -> None:
-        self._model.info({"name": model.name, "version": model.version, "sha256": model.sha256})
+        self._model.info({"name": bounded(model.name), "version": bounded(model.version), "sha256": model.sha256})
 
     def serve(self, threshold: float, model: ModelName, drift: Drift) -> None:
         """Another model from here on: its scores and its drift begin anew."""
