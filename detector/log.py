@@ -13,7 +13,6 @@ from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import msgspec
 import structlog
 
 FORMATS = ("text", "json")
@@ -65,7 +64,7 @@ EVENTS: dict[str, Event] = {
 """Every line there is. Who watches may rely on names and fields."""
 
 _PLAIN = re.compile(r"[^\s'\"=\\]+")
-_told = "told"
+_TOLD = "told"
 """The attribute of a log record that has the fields."""
 
 
@@ -88,7 +87,7 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 
 def _as_record(_: object, method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
     """The last processor: text for whoever handles the record, and the fields beside it."""
-    return (text(event),), {"extra": {_told: dict(event)}}
+    return (text(event),), {"extra": {_TOLD: dict(event)}}
 
 
 def text(event: Mapping[str, Any]) -> str:
@@ -121,18 +120,14 @@ def _json() -> logging.Formatter:
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             _fields,
         ],
-        processors=[structlog.processors.JSONRenderer(serializer=_line)],
+        processors=[structlog.processors.JSONRenderer()],
     )
 
 
 def _fields(_: object, method: str, found: MutableMapping[str, Any]) -> dict[str, Any]:
     """All of a line. A library's own has one name: what it says is a message for people."""
-    told = getattr(found["_record"], _told, None) or {"event": "library", "message": found["event"]}
+    told = getattr(found["_record"], _TOLD, None) or {"event": "library", "message": found["event"]}
     return {**{name: found[name] for name in ("time", "level", "logger")}, "event": told["event"], **told}
-
-
-def _line(found: dict[str, Any], **_: object) -> str:
-    return msgspec.json.encode(found, enc_hook=str).decode()
 
 
 def tell_failure(line: str, why: str, code: int) -> None:
