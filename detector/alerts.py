@@ -15,6 +15,9 @@ from detector.schema import Schema
 REASONS = 5
 """How many features an alert names."""
 
+TRACEPARENT = "traceparent"
+"""The header of an alert that says which span it was made in: like `detected_at` it differs between runs."""
+
 EVENT_TYPE = "streaming-fraud-detector.alert.v1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

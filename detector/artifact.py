@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,14 @@ class Artifact:
     reference: Reference
     graph: bytes
     signed_by: str = ""
+
+    @property
+    def made(self) -> float:
+        """When it was trained, s since 1970; NaN where the manifest does not say."""
+        try:
+            return datetime.fromisoformat(self.manifest["created_at"]).timestamp()
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return math.nan
 
     def model(self) -> Model:
         """The served network."""

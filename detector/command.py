@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from detector.errors import EXIT_CODES, INTERRUPTED, Failure
+from detector.log import tell_failure
 
 SETTINGS = (
     "Each setting may also stand in the TOML file or, as shown in brackets, in the environment; "
@@ -35,10 +35,10 @@ def ended(command: Callable[[], int]) -> int:
     try:
         return command()
     except Failure as failure:
-        print(f"error: {failure}", file=sys.stderr)
+        tell_failure(f"error: {failure}", str(failure), failure.code)
         return failure.code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        tell_failure("interrupted", "interrupted", INTERRUPTED)
         return INTERRUPTED
 
 

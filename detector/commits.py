@@ -93,6 +93,11 @@ class Commits:
         with suppress(Aborted):
             self.settle()
 
+    def serve(self) -> None:
+        """Nothing was read: the client says what it has to say, while nothing is on its way."""
+        if self._flight is None:
+            self._output.serve()
+
     def close(self) -> None:
         """Waits for what is on its way, whatever becomes of it, and ends: nothing waits to be committed any more."""
         self._beside.shutdown()

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from time import perf_counter, time
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Summary, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -20,10 +29,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+from prometheus_client.utils import floatToGoString
 
 from detector.alerts import ModelName
+from detector.counts import ByPartition, Count
 from detector.detection import Segment
 from detector.drift import STATES, Drift
+from detector.exposition import encoded
 from detector.outcome import Outcome
 from detector.rows import REASONS
 from detector.shadow import Shadow, edges_of
@@ -38,6 +51,12 @@ DRIFT_MEANINGS = {
     "drifting": ("drifting", "1 for drift, 0 for none,", True),
 }
 """Figures of drift: their metrics' last words, what they are, and whether the score has them too."""
+MOST_EXEMPLAR_LETTERS = 128
+"""Letters of an exemplar's names and values together: OpenMetrics 1.0 allows no more."""
+
+MOST_LABEL_LETTERS = 128
+EXEMPLAR = "alert_id"
+OPEN_METRICS = "application/openmetrics-text"
 BATCH_ROWS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
 Collected = TypeVar("Collected", bound=Collector)
@@ -74,6 +93,58 @@ class ScoreHistogram(Collector):
         yield HistogramMetricFamily(
             "detector_score", "Anomaly scores of rows; an alert lies above the threshold.", buckets, self._sum
         )
+
+
+class LatencyHistogram(Collector):
+    """A histogram that takes a batch at once, and keeps of each bucket the last alert as an example."""
+
+    def __init__(self) -> None:
+        self._edges = np.array(LATENCY_SECONDS)
+        self._counts = np.zeros(len(self._edges) + 1, np.int64)
+        self._sum = 0.0
+        self._examples: dict[int, Exemplar] = {}
+
+    def observe(self, seconds: NDArray[np.float64], alerts: Sequence[str], when: float) -> None:
+        """Adds the latencies (k,) of alerts of these ids, which became visible at a time, s since 1970.
+
+        An id that is too long for an example is counted and not told.
+        """
+        places = np.searchsorted(self._edges, seconds)  # a bucket holds its upper edge
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._sum += float(seconds.sum())
+        for place, last in dict(zip(places.tolist(), range(len(places)), strict=True)).items():
+            if len(EXEMPLAR) + len(alerts[last]) <= MOST_EXEMPLAR_LETTERS:
+                self._examples[place] = Exemplar({EXEMPLAR: alerts[last]}, float(seconds[last]), when)
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric as the registry wants it; its examples are shown to who asks for OpenMetrics alone."""
+        meaning = "From an alerting row's event time to the commit of its alert."
+        metric = HistogramMetricFamily("detector_alert_latency_seconds", meaning)
+        found = enumerate(_buckets(self._edges, self._counts))
+        examples = self._examples
+        metric.add_metric([], [(*one, examples[i]) if i in examples else one for i, one in found], self._sum)
+        yield metric
+
+
+class PartitionCounts(Collector):
+    """What became of each partition's messages: kept with the group's offsets, and so by no process."""
+
+    def __init__(self, counts: Callable[[], ByPartition]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Rows and alerts by partition, rejects by reason too; every reason from the start, so that a rate has a 0."""
+        rows = CounterMetricFamily("detector_rows", "Rows scored and committed by the group.", labels=["partition"])
+        alerts = CounterMetricFamily("detector_alerts", "Alerts published by the group.", labels=["partition"])
+        meaning = "Messages sent to dead letters by the group."
+        rejects = CounterMetricFamily("detector_rejects", meaning, labels=["partition", "reason"])
+        for partition, count in sorted(dict(self._counts()).items()):
+            name = str(partition)
+            rows.add_metric([name], count.rows)
+            alerts.add_metric([name], count.alerts)
+            for reason in REASONS:
+                rejects.add_metric([name, reason], count.rejects.get(reason, 0))
+        yield from (rows, alerts, rejects)
 
 
 class DriftGauges(Collector):
@@ -124,21 +195,27 @@ class ShadowMetrics(Collector):
         yield from (rows, kappa, info, scores)
 
 
+def rendered(registry: CollectorRegistry, accept: str) -> tuple[int, bytes, str]:
+    """200, a registry in the format that the scraper accepts, and its content type."""
+    _, content_type = choose_encoder(accept)
+    return 200, encoded(registry.collect(), content_type.startswith(OPEN_METRICS)), content_type
+
+
 def _buckets(edges: NDArray[np.float64], counts: NDArray[np.int64]) -> list[tuple[str, float]]:
-    """Cumulative counts by upper edge, as the exposition wants them."""
-    names = [*(f"{edge:.9g}" for edge in edges), "+Inf"]
+    """Cumulative counts by upper edge, as the exposition wants them: 1.0, for OpenMetrics knows no 1."""
+    names = [*(floatToGoString(float(f"{edge:.9g}")) for edge in edges), "+Inf"]  # type: ignore[no-untyped-call]
     return [(name, float(total)) for name, total in zip(names, np.cumsum(counts), strict=True)]
 
 
 class PartitionGauges(Collector):
     """What is in force for each partition and how far behind it is: written down by the loop, shown when asked for.
 
-    waiting: messages not yet processed. open: processed ones that wait for others to be a row. last: event time of the
-    last processed row, ms since 1970.
+    waiting: gives the messages not yet processed; asked for by who looks, for a loop that stands still tells nothing.
+    open: processed ones that wait for others to be a row. last: event time of the last processed row, ms since 1970.
     """
 
     def __init__(self, clock: Callable[[], float] = time) -> None:
-        self.waiting: dict[int, int] = {}
+        self.waiting: Callable[[], Mapping[int, int]] = dict
         self.open: dict[int, int] = {}
         self.last: dict[int, int] = {}
         self._segments: dict[int, Segment] = {}
@@ -151,13 +228,13 @@ class PartitionGauges(Collector):
     def forget(self, partitions: Iterable[int]) -> None:
         """Partitions whose series end."""
         for partition in partitions:
-            for shown in (self.waiting, self.open, self.last, self._segments):
+            for shown in (self.open, self.last, self._segments):
                 shown.pop(partition, None)
 
     def collect(self) -> Iterator[Metric]:
         """A gauge of each kind."""
         now = self._clock()
-        segments, waiting, last = dict(self._segments), dict(self.waiting), dict(self.last)
+        segments, waiting, last = dict(self._segments), self.waiting(), dict(self.last)
         summaries = {p: segment.summary for p, segment in segments.items() if segment.summary}
         lags = {p: max(now - last[p] / 1000, 0.0) if count and p in last else 0.0 for p, count in waiting.items()}
         yield _gauge(
@@ -179,6 +256,14 @@ def _gauge(name: str, meaning: str, values: Mapping[int, float]) -> GaugeMetricF
     for partition, value in sorted(values.items()):
         gauge.add_metric([str(partition)], value)
     return gauge
+
+
+def bounded(text: str) -> str:
+    """A label's value that came from a topic, no longer than a person reads; two that differ stay different."""
+    if len(text) <= MOST_LABEL_LETTERS:
+        return text
+    told = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{text[: MOST_LABEL_LETTERS - len(told) - 1]} {told}"
 
 
 class Family(NamedTuple):
@@ -209,8 +294,7 @@ class Families(Collector):
 
     def render(self, accept: str) -> tuple[int, bytes, str]:
         """200, the exposition in the format that the scraper accepts, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return 200, encode(self.registry), content_type
+        return rendered(self.registry, accept)
 
 
 class Metrics:
@@ -221,41 +305,49 @@ class Metrics:
         threshold: float,
         model: ModelName,
         drift: Drift,
+        counts: Callable[[], ByPartition] = dict,
         clock: Callable[[], float] = time,
     ) -> None:
+        """counts: what became of the messages of the partitions that are here, as far as it is visible."""
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._shown(PartitionCounts(counts))
+        self._here = Count()
         self._scores = self._shown(ScoreHistogram(threshold))
         self._drift = self._shown(DriftGauges(drift))
         self._changes = self._counter(
             "detector_drift_changes", "Features, and the score, that changed to a state.", "state", STATES
         )
-        self._rows = self._counter("detector_rows", "Rows scored and committed.")
-        self._alerts = self._counter("detector_alerts", "Alerts published.")
-        self._rejects = self._counter("detector_rejects", "Messages sent to dead letters.", "reason", REASONS)
-        self._batches()
-        self._transactions = self._counter(
-            "detector_transactions", "Commits of a batch, by how they ended.", "outcome", OUTCOMES
-        )
-        self._partitions = self._shown(PartitionGauges(clock))
-        self._shadow = self._shown(ShadowMetrics())
-        self._refused = self._counter("detector_models_refused", "Successors of the model that could not be served.")
-        self._model = Info("detector_model", "The model that is served.", registry=self.registry)
-        self._name(model)
-
-    def _batches(self) -> None:
-        """What is told of batches: how long they take, and how large they are."""
-        self._latency = Histogram(
-            "detector_alert_latency_seconds",
-            "From an alerting row's event time to the commit of its alert.",
-            buckets=LATENCY_SECONDS,
-            registry=self.registry,
-        )
+        self._latency = self._shown(LatencyHistogram())
         self._batch = Histogram(
             "detector_batch_rows", "Messages in a batch.", buckets=BATCH_ROWS, registry=self.registry
         )
         self._stages = Summary(
             "detector_stage_seconds", "Time spent in each stage of a batch.", ["stage"], registry=self.registry
         )
+        self._transactions = self._counter(
+            "detector_transactions", "Commits of a batch, by how they ended.", "outcome", OUTCOMES
+        )
+        self._partitions = self._shown(PartitionGauges(clock))
+        self._shadow = self._shown(ShadowMetrics())
+        self._refused = self._counter("detector_models_refused", "Successors of the model that could not be served.")
+        self._expired: Callable[[], int] = int
+        self._shown(Families(self._lost))
+        self._settled(model)
+
+    def _settled(self, model: ModelName) -> None:
+        """What changes seldom: the model, and what was asked of this member."""
+        self._model = Info("detector_model", "The model that is served.", registry=self.registry)
+        self._made = Gauge(
+            "detector_model_created_timestamp_seconds",
+            "When the model that is served was trained, s since 1970.",
+            registry=self.registry,
+        )
+        self._wanted = Gauge(
+            "detector_replicas_wanted", "Members that the group shall have; 0: any.", registry=self.registry
+        )
+        self._service = Info("detector_service", "What this member reads, and how.", registry=self.registry)
+        self._name(model)
 
     def _shown(self, collector: Collected) -> Collected:
         self.registry.register(collector)
@@ -269,13 +361,31 @@ class Metrics:
         return counter
 
     def _name(self, model: ModelName) -> None:
-        self._model.info({"name": model.name, "version": model.version, "sha256": model.sha256})
+        self._model.info({"name": bounded(model.name), "version": bounded(model.version), "sha256": model.sha256})
 
     def serve(self, threshold: float, model: ModelName, drift: Drift) -> None:
         """Another model from here on: its scores and its drift begin anew."""
         self._scores.restart(threshold)
         self._drift.drift = drift
         self._name(model)
+
+    def describe(self, made: float, replicas: int, **service: str) -> None:
+        """What does not change while a model serves. made: s since 1970. service: texts of this process' settings."""
+        self._made.set(made)
+        self._wanted.set(replicas)
+        self._service.info(service)
+
+    def watch_expired(self, expired: Callable[[], int]) -> None:
+        """Where to find how many messages retention removed before they were read."""
+        self._expired = expired
+
+    def _lost(self) -> Iterator[Family]:
+        meaning = "Messages that retention removed before this member could read them."
+        yield Family("counter", "detector_rows_expired", meaning, [], [((), self._expired())])
+
+    def watch(self, families: Callable[[], Iterable[Family]]) -> None:
+        """More metrics, whose values are made elsewhere when they are asked for."""
+        self.registry.register(Families(families))
 
     def watch_shadow(self, shadow: Callable[[], Shadow | None]) -> None:
         """Where to find the shadow model when it is asked for."""
@@ -300,43 +410,38 @@ class Metrics:
         """Batches became visible in one transaction, s since 1970."""
         self._transactions.labels("committed").inc()
         for outcome in outcomes:
-            verdicts = outcome.verdicts
-            self._rows.inc(len(verdicts.scores))
-            self._scores.observe(verdicts.scores)
-            for reason, count in Tally(outcome.reasons).items():
-                self._rejects.labels(reason).inc(count)
-            self._batch.observe(len(verdicts.scores) + len(outcome.reasons))
-            self._partitions.judged(verdicts.segments)
+            count = sum(outcome.counts.values(), Count())
+            self._here += count
+            self._scores.observe(outcome.verdicts.scores)
+            self._batch.observe(count.messages)
+            self._partitions.judged(outcome.verdicts.segments)
             self._partitions.last |= outcome.last
-            self._alerts.inc(len(outcome.alert_times))
-            for latency in (when - outcome.alert_times / 1000).tolist():
-                self._latency.observe(max(latency, 0.0))
+            self._latency.observe(np.maximum(when - outcome.alert_times / 1000, 0.0), outcome.alerts, when)
 
     def aborted(self) -> None:
         """A batch was aborted, and will be read again."""
         self._transactions.labels("aborted").inc()
 
-    def lag(self, rows: Mapping[int, int], open_: Mapping[int, int] | None = None) -> None:
-        """How many messages of each partition are not read yet, and how many wait for others to be a row."""
-        self._partitions.waiting, self._partitions.open = dict(rows), dict(open_ or {})
+    def watch_lags(self, lags: Callable[[], Mapping[int, int]]) -> None:
+        """Where to find how many messages of each partition are not read yet; asked from another thread."""
+        self._partitions.waiting = lags
+
+    def opened(self, samples: Mapping[int, int]) -> None:
+        """How many samples of each partition wait for others to be a row."""
+        self._partitions.open = dict(samples)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Partitions went to another member: their series end here."""
         self._partitions.forget(partitions)
 
-    def totals(self) -> str:
-        """What was committed so far and where the time went, for a log line."""
-        names = {"rows": "detector_rows", "alerts": "detector_alerts", "dead_letters": "detector_rejects"}
-        found = {metric.name: metric.samples for metric in self.registry.collect()}
-        sums = {
-            word: sum(sample.value for sample in found[name] if sample.name == f"{name}_total")
-            for word, name in names.items()
-        }
-        stages = {s.labels["stage"]: s.value for s in found["detector_stage_seconds"] if s.name.endswith("_sum")}
-        counts = " ".join(f"{word}={int(total)}" for word, total in sums.items())
-        return f"{counts} seconds={','.join(f'{stage}:{stages.get(stage, 0.0):.3f}' for stage in STAGES)}"
+    def totals(self) -> dict[str, int | str]:
+        """What this process committed so far and where the time went, for a log line."""
+        (stages,) = self._stages.collect()
+        spent = {one.labels["stage"]: one.value for one in stages.samples if one.name.endswith("_sum")}
+        here = self._here
+        counts = {"rows": here.rows, "alerts": here.alerts, "dead_letters": sum(here.rejects.values())}
+        return {**counts, "seconds": ",".join(f"{stage}:{spent.get(stage, 0.0):.3f}" for stage in STAGES)}
 
     def render(self, accept: str) -> tuple[int, bytes, str]:
         """200, the exposition in the format that the scraper accepts, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return 200, encode(self.registry), content_type
+        return rendered(self.registry, accept)

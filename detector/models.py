@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from detector.alerts import ModelName
 from detector.artifact import Artifact
 from detector.detection import Verdicts
 from detector.errors import ModelRefused
+from detector.log import logger
 from detector.reload import Watch, directory
 from detector.rows import Cutter, Decoder, Registry, Rows, SignalDecoder
 from detector.schema import Schema
@@ -18,7 +18,7 @@ from detector.serving import Serving
 from detector.settings import Scoring, Settings
 from detector.shadow import Shadow, Tally
 
-log = logging.getLogger("detector")
+log = logger("detector")
 
 
 def load(settings: Scoring, path: Path) -> Artifact:
@@ -115,7 +115,7 @@ class Models:
             return None
         previous, self.serving = self.serving.artifact.name, successor
         name = successor.artifact.name
-        log.info("model_taken_over name=%s version=%s sha256=%s", name.name, name.version, name.sha256[:12])
+        log.info("model_taken_over", model=name.name, version=name.version, sha256=name.sha256[:12])
         if self.shadow:
             self.shadow = _beside(self.shadow, successor)
         return previous
@@ -132,5 +132,5 @@ def _beside(shadow: Shadow, successor: Serving) -> Shadow | None:
     try:
         return shadow.beside(successor)
     except ModelRefused as refused:
-        log.error("shadow_ended why=%r", str(refused))
+        log.error("shadow_ended", why=str(refused))
         return None

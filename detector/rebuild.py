@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import UsageError
+from detector.log import logger
 from detector.model import Model
 from detector.rows import Batch, Decoder, Message
 from detector.statistics import RunningMedianMad
@@ -17,7 +17,7 @@ Ranges = Mapping[int, tuple[int, int]]
 Read = Callable[[Ranges], Iterator[Sequence[Message] | Batch]]
 """Reads start <= offset < end of each partition, in batches, each partition in order."""
 
-log = logging.getLogger("detector")
+log = logger("detector")
 
 Scored = list[tuple[NDArray[np.int64], NDArray[np.float32]]]
 """Pieces of offsets and scores in the log's order."""
@@ -36,7 +36,7 @@ def reopen(
         raise UsageError(f"{error}: a new group, or the settings that the group had, wanted") from error
     for partition, start in starts.items():
         if note(partition) and start < low(partition):  # else the log's beginning is as good as any
-            log.error("samples_expired partition=%d from=%d to=%d", partition, start, low(partition))
+            log.error("samples_expired", partition=partition, start=start, end=low(partition))
     ranges = {partition: (max(start, low(partition)), positions[partition]) for partition, start in starts.items()}
     for batch in read(ranges) if ranges else ():
         decoder.decode(batch)

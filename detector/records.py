@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,9 +26,15 @@ HEADER_BYTES = 10
 """What a header's two lengths take at most: headers without content are no way past the limit."""
 
 
-def alert_records(alerts: Iterable[tuple[Alert, Message]], topic: str) -> list[Record]:
-    """Alerts under the keys of their rows."""
-    return [Record(topic, _bytes(message.key()), *encode(alert)) for alert, message in alerts]
+def alert_records(
+    alerts: Iterable[tuple[Alert, Message]], topic: str, more: Sequence[tuple[str, bytes]] = ()
+) -> list[Record]:
+    """Alerts under the keys of their rows. more: headers that each of them has beside its own."""
+    found = []
+    for alert, message in alerts:
+        value, headers = encode(alert)
+        found.append(Record(topic, _bytes(message.key()), value, [*headers, *more]))
+    return found
 
 
 def dead_letter(reject: Reject, topic: str, limit: int | None = None) -> Record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import stat
 import threading
 from collections.abc import Callable, Iterable
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from detector.artifact import FILES, MANIFEST, SIGNATURE, Artifact
 from detector.errors import Failure, ModelRefused
+from detector.log import logger
 from detector.serving import Serving
 
-log = logging.getLogger("detector")
+log = logger("detector")
 
 Stamp = tuple[int, ...] | None
 Identity = tuple[Path | None, tuple[Stamp, ...]]
@@ -166,18 +166,13 @@ class Watch:
                 return
         ready = self._prepare(found)
         self.served.refuse_successor(ready)
-        log.info(
-            "model_ready name=%s version=%s sha256=%s path=%s",
-            ready.artifact.name.name,
-            ready.artifact.name.version,
-            ready.artifact.name.sha256[:12],
-            ready.artifact.path,
-        )
+        name, path = ready.artifact.name, str(ready.artifact.path)
+        log.info("model_ready", model=name.name, version=name.version, sha256=name.sha256[:12], path=path)
         with self._lock:
             self._offered = ready
 
     def _refuse(self, why: str) -> None:
         self.refusals += 1
         served = self.served.artifact.name
-        log.error("model_refused why=%r still_served=%s version=%s", why, served.name, served.version)
+        log.error("model_refused", why=why, still_served=served.name, version=served.version)
         self._tell(why)

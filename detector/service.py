@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import uuid
@@ -10,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from detector.alerts import ModelName
+from detector.client_figures import CONSUMER, PRODUCER, families
 from detector.commits import Commits, Pending
+from detector.counts import Counts
 from detector.detection import build_alerts, judge
 from detector.drift import Change, Drift, Levels
 from detector.errors import RegistryUnavailable
@@ -23,10 +24,12 @@ from detector.kafka import (
     Input,
     Output,
     Reader,
+    Statistics,
     check_topics,
     connect,
     topic_limit,
 )
+from detector.log import logger
 from detector.metrics import Metrics
 from detector.models import Models
 from detector.outcome import Outcome
@@ -36,8 +39,9 @@ from detector.rows import Batch
 from detector.settings import Settings, wanted
 from detector.statistics import RunningMedianMad
 from detector.takeover import takeovers
+from detector.traces import OpenTraces, tracer
 
-log = logging.getLogger("detector")
+log = logger("detector")
 
 IDLE_SECONDS = 0.5
 """How long a poll waits for a first message: the longest a signal waits to be seen."""
@@ -63,8 +67,13 @@ class Service:
         self.models = Models(settings, lambda why: self.metrics.model_refused())
         self.scores = ScoreRecords(settings.scores_topic, settings.scores_amount, self.models.serving.artifact)
         self.drift = self._new_drift()
-        self.metrics = Metrics(*self._described())
+        self.counts = Counts()
+        self.metrics = Metrics(*self._described(), lambda: self.counts.visible)
+        self._describe()
+        self.statistics = Statistics()
+        self.metrics.watch(lambda: families(self.statistics.figures()))
         self.metrics.watch_shadow(lambda: self.models.shadow)
+        self.tracer, self.traces = tracer(settings.input_topic, settings.group), OpenTraces()
         self.windows: dict[int, RunningMedianMad] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
         self._stopping = False
@@ -84,26 +93,30 @@ class Service:
         check_topics(admin, [s.input_topic, *outputs])
         self.dead_letter_limit = topic_limit(admin, s.dead_letters_topic)
         self.commits = Commits(self._output(), self._committed)
-        callbacks = (self._assigned, self._leaving, self._revoked, lambda p: self.models.serving.decoder.note(p))
-        self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks)
+        callbacks = (self._assigned, self._leaving, self._revoked, self._note)
+        watched = self.statistics.of(CONSUMER)
+        self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks, watched)
+        self.metrics.watch_lags(self.input.lags)
+        self.metrics.watch_expired(self.input.expired)
 
     def _output(self) -> Output:
-        s = self.settings
+        s, watched = self.settings, self.statistics.of(PRODUCER)
         if s.delivery == "at_least_once":
-            return AtLeastOnce(s.bootstrap_servers, s.kafka)
+            return AtLeastOnce(s.bootstrap_servers, s.kafka, watched)
         name = f"{s.group}.{s.instance or uuid.uuid4().hex}"
-        return ExactlyOnce(s.bootstrap_servers, s.kafka, name, lambda: self._stopping, self._at)
+        return ExactlyOnce(s.bootstrap_servers, s.kafka, name, lambda: self._stopping, self._at, watched)
 
     def run(self) -> None:
         """Turns until told to stop, or until the end if that is wanted; leaves the group and nothing open."""
         self.models.start()
         try:
             self._loop(self.input.ends() if self.settings.until_end else None)
-            log.info("loop_ended %s", self.metrics.totals())
+            log.info("loop_ended", **self.metrics.totals())
         finally:
             self.models.close()
             self.commits.close()
             self.input.close()
+            self.tracer.close()
             self.endpoint.close()
 
     def stop(self) -> None:
@@ -123,10 +136,11 @@ class Service:
                 failed = 0
             except (Aborted, RegistryUnavailable) as failure:
                 failed += 1
-                log.warning("batch_failed why=%r in_a_row=%d doing=%r", str(failure), failed, "reading it again")
+                log.warning("batch_failed", why=str(failure), in_a_row=failed, doing="reading it again")
                 if isinstance(failure, Aborted):
                     self.metrics.aborted()
                 self.commits.drop()
+                self.traces.aborted()
                 threading.Event().wait(min(0.05 * 2**failed, MOST_BACKOFF_SECONDS))
                 if self._stopping:
                     return
@@ -146,6 +160,7 @@ class Service:
         self._turned = time.monotonic()
         if not batch:
             self._flush()
+            self.commits.serve()
         else:
             self._work(batch)
             if not behind or self.commits.pending.messages >= s.max_transaction:
@@ -156,6 +171,7 @@ class Service:
     def _work(self, batch: Batch) -> None:
         """From messages to records, of which nothing is visible yet."""
         s, stage, serving, pending = self.settings, self.metrics.stage, self.models.serving, self.commits.pending
+        trace = self.tracer.batch(len(batch), serving.artifact.name)
         with stage("decode"):
             rows, rejects = serving.decoder.decode(batch)
         with stage("score"):
@@ -165,18 +181,22 @@ class Service:
             self._tell_drift(self.drift.update(rows.partition, rows.offset, rows.matrix, scores))
         with stage("alerts"):
             alerts = build_alerts(rows, verdicts, serving.model, serving.artifact, _now())
-            pending.records += alert_records(alerts, s.alerts_topic)
+            pending.records += alert_records(alerts, s.alerts_topic, trace.headers)
             pending.records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
             pending.records += self.scores.of(rows, verdicts, serving.artifact)
             shadow = self.models.shadowed(rows, verdicts)
-        pending.outcomes.append(Outcome.of(rows, verdicts, rejects, shadow))
+        outcome = Outcome.of(rows, verdicts, rejects, shadow, (alert for alert, _ in alerts))
+        pending.outcomes.append(outcome)
         pending.messages += len(batch)
+        self.counts.worked(outcome.counts)
+        self.traces.add(trace, outcome)
 
     def _tell_drift(self, changes: Sequence[Change]) -> None:
         """Changes of state go with the next transaction: their rows count once, also if they are read again."""
         s = self.settings
         for change in changes:
-            log.warning("drift %s=%r state=%s above=%s", change.kind, change.name, change.state, ",".join(change.above))
+            above = ",".join(change.above)
+            log.warning("drift", kind=change.kind, name=change.name, state=change.state, above=above)
             self.metrics.drift_changed(change.state)
             if s.drift_topic != "none":
                 record = drift_record(change, s.drift_topic, s.input_topic, self.models.serving.artifact.name)
@@ -201,9 +221,12 @@ class Service:
     def _committed(self, pending: Pending, checkpoint: Checkpoint, when: float) -> None:
         """A transaction became visible."""
         self.input.committed(checkpoint)
+        for outcome in pending.outcomes:
+            self.counts.committed(outcome.counts)
         self.metrics.committed(pending.outcomes, when)
+        self.traces.committed(pending.outcomes)
         self.models.committed(outcome.shadow for outcome in pending.outcomes)
-        self.metrics.lag(self.input.lags(), self.models.serving.decoder.waiting())
+        self.metrics.opened(self.models.serving.decoder.waiting())
 
     def _reached(self, ends: Mapping[int, int]) -> bool:
         """Whether the whole topic was processed, by whichever member; what this one read is committed then."""
@@ -218,10 +241,12 @@ class Service:
         if previous := self.models.exchange():
             self.drift = self._new_drift()
             self.metrics.serve(*self._described())
+            self._describe()
             self._take_over(self.input.positions(), previous)
 
     def _assigned(self, positions: Mapping[int, int]) -> None:
         """Partitions come: what is kept of them is made from the log before their first message is read."""
+        self.counts.begin({partition: self.input.noted(partition) for partition in positions})
         reopen(positions, self.input.noted, self.input.low, self._read_back, self.models.serving.decoder)
         self._take_over(positions)
 
@@ -244,6 +269,15 @@ class Service:
     def _described(self) -> tuple[float, ModelName, Drift]:
         serving = self.models.serving
         return serving.line.calibrated.value, serving.artifact.name, self.drift
+
+    def _describe(self) -> None:
+        s, artifact = self.settings, self.models.serving.artifact
+        told = {"topic": s.input_topic, "group": s.group, "member": s.instance, "delivery": s.delivery}
+        self.metrics.describe(artifact.made, s.replicas, **told)
+
+    def _note(self, partition: int) -> str:
+        """What is committed with a partition's position."""
+        return self.counts.note(partition, self.models.serving.decoder.note(partition))
 
     def _new_drift(self) -> Drift:
         s, artifact = self.settings, self.models.serving.artifact
@@ -270,6 +304,7 @@ class Service:
             self.commits.notices.pop(("takeover", partition), None)
         self.models.serving.decoder.forget(partitions)
         self.drift.forget(partitions)
+        self.counts.forget(partitions)
         self.metrics.forget(partitions)
 
     def _alive(self, accept: str) -> Answer:

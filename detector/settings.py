@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from detector import threshold
+from detector import log, threshold
 from detector.errors import UsageError
 from detector.rows import FORMATS, REASONS
 
@@ -126,6 +126,9 @@ class Settings(Scoring):
         "name of this member that outlives restarts (a pod's ordinal): a new process of that name "
         "takes over the old one's open transaction at once and fences it",
     )
+    replicas: int = setting(
+        0, "members that the group shall have, for the alert that there are fewer; 0: any number", least=0
+    )
     delivery: str = setting(
         "exactly_once", "exactly_once: alerts and offsets commit in one transaction", choices=DELIVERIES
     )
@@ -153,7 +156,8 @@ class Settings(Scoring):
     until_end: bool = setting(False, "process what the topic held at the start, commit, exit 0")
     metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
     metrics_port: int = setting(9108, "their port; 0: any free one", least=0, most=65_535)
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+    log_level: str = setting("info", "least level of log lines", choices=log.LEVELS)
+    log_format: str = setting("text", "json: an object a line, of stable names and fields", choices=log.FORMATS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +257,8 @@ class FeedbackSettings:
     json: Path | None = setting(None, "with until_end: file for the figures as JSON")
     metrics_host: str = setting("127.0.0.1", "address for /metrics, /healthz and /readyz; 0.0.0.0 for all")
     metrics_port: int = setting(9109, "their port; 0: any free one", least=0, most=65_535)
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+    log_level: str = setting("info", "least level of log lines", choices=log.LEVELS)
+    log_format: str = setting("text", "json: an object a line, of stable names and fields", choices=log.FORMATS)
 
     def __post_init__(self) -> None:
         topics = (self.scores_topic, self.labels_topic, self.feedback_topic)

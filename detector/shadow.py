@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import ModelRefused, UsageError
+from detector.log import logger
 from detector.schema import Schema
 from detector.serving import Serving
 from detector.threshold import above
 
-log = logging.getLogger("detector")
+log = logger("detector")
 
 EDGES = 2.0 ** np.arange(-8, 9)
 """Upper edges of the scores' bins, in multiples of a model's own threshold: so two models' scores can be compared."""
@@ -139,7 +139,7 @@ class Shadow:
         except Exception as error:  # whatever it is, the line goes on
             if not self._failing:
                 why = f"{type(error).__name__}: {error}"
-                log.error("shadow_failed model=%s why=%r", self.serving.artifact.name.name, why)
+                log.error("shadow_failed", model=self.serving.artifact.name.name, why=why)
             self._failing = True
             return Tally(unscored=len(matrix))
         self._failing = False

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from detector.http import Endpoint
 from replay.lateness import Lateness
@@ -47,7 +48,7 @@ class Metrics(Collector):
         yield CounterMetricFamily("replay_failed", "Rows and labels that it refused.", found.failed)
         yield GaugeMetricFamily("replay_lead_rows", "Rows that the group was behind when last asked.", found.lead)
         below = found.lateness.below(np.array(LATENESS_SECONDS)).tolist()
-        names = [*(f"{edge:g}" for edge in LATENESS_SECONDS), "+Inf"]
+        names = [*map(floatToGoString, LATENESS_SECONDS), "+Inf"]  # 1.0: OpenMetrics knows no 1
         yield HistogramMetricFamily(
             "replay_lateness_seconds",
             "From the moment that a row was due to that at which it was handed over.",

@@ -12,9 +12,11 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from detector.alerts import ModelName
+from detector.client_figures import families
 from detector.drift import Drift, Reference
 from detector.errors import EXIT_CODES
 from detector.feedback.figures import Shown
+from detector.log import EVENTS
 from detector.metrics import Families, Metrics
 from detector.rows import REASONS
 from detector.settings import (
@@ -76,6 +78,8 @@ def _main() -> dict[str, str]:
         ),
         "backtest-settings": settings_table(BacktestSettings),
         "metrics": metrics_table(_detector()),
+        "client-metrics": metrics_table(Families(lambda: families({})).registry),
+        "log-events": table(("event", "level", "fields", "meaning"), _events()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),
         "exit-codes": table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),
@@ -102,6 +106,11 @@ def settings_table(cls: type[Any]) -> str:
         default = default_text(f)
         rows.append((f"`{flag(f)}`", f"`{default}`" if default not in ("", "required") else default, meaning))
     return table(("flag", "default", "meaning"), rows)
+
+
+def _events() -> Iterable[Sequence[str]]:
+    for name, event in EVENTS.items():
+        yield f"`{name}`", event.level, " ".join(f"`{field}`" for field in event.fields.split()), event.meaning
 
 
 def _detector() -> CollectorRegistry:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.alerts import ModelName, Source
+from detector.alerts import TRACEPARENT, ModelName, Source
 from detector.dead_letters import Origin, Receipt, acknowledged, origin, possible
 from detector.rows import Message
 
@@ -60,9 +60,10 @@ def alert_entry(message: Message, topic: str) -> Entry | None:
 
 
 def alert_parts(key: bytes | str | None, fields: Mapping[str, Any], headers: Headers) -> Parts:
-    """The parts of an alert's record: its fields but `detected_at`, and the record's own key and headers."""
+    """The parts of an alert's record: its fields but `detected_at`, its key, its headers but where it was traced."""
     kept = {name: content for name, content in fields.items() if name != "detected_at"}
-    return {**kept, "record key": _bytes(key), "record headers": [(name, _bytes(content)) for name, content in headers]}
+    own = [(name, _bytes(content)) for name, content in headers if name != TRACEPARENT]
+    return {**kept, "record key": _bytes(key), "record headers": own}
 
 
 def dead_letter_entry(message: Message, topic: str) -> Entry | Receipt | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
-import sys
 from pathlib import Path
 
 from detector import settings
@@ -13,20 +11,19 @@ from detector.commands.run import ENDING, ended_in_time
 from detector.errors import INTERRUPTED, UsageError
 from detector.feedback.figures import Shown, as_dict, as_text
 from detector.feedback.loop import Feedback
+from detector.log import configure, logger
 
 ABOUT = "join scores and labels, tell precision and recall"
 DETAIL = """\
 Reads each row's score (`run --scores-topic`) and the labels, joins them by row id, and exports how right the detector
 was over its last labelled rows, by the definitions of `trainer evaluate`. What it counted outlives restarts."""
 SETTINGS = settings.FeedbackSettings
-log = logging.getLogger("detector")
+log = logger("detector")
 
 
 def run(chosen: settings.FeedbackSettings) -> int:
     """Runs until SIGTERM, SIGINT or the end, of which it prints the figures; the exit code."""
-    logging.basicConfig(
-        level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    configure(chosen.log_format, chosen.log_level)
     feedback = Feedback(chosen)
     received: set[int] = set()
 
@@ -36,7 +33,7 @@ def run(chosen: settings.FeedbackSettings) -> int:
 
     for number in ENDING:
         signal.signal(number, stop)
-    log.info("started group=%s metrics=%s", chosen.feedback_group, feedback.endpoint.address)
+    log.info("feedback_started", group=chosen.feedback_group, metrics=feedback.endpoint.address)
     with ended_in_time(feedback.stop):
         feedback.run()
     if chosen.until_end and not received:

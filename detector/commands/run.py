@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -13,12 +12,13 @@ from contextlib import contextmanager
 
 from detector import settings
 from detector.errors import INTERRUPTED, BrokerUnavailable
+from detector.log import configure, logger, tell_failure
 from detector.service import Service
 
 ABOUT = "consume, score, alert"
 DETAIL = "Joins the group, scores rows, publishes alerts and dead letters with the offsets they come from."
 SETTINGS = settings.Settings
-log = logging.getLogger("detector")
+log = logger("detector")
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -31,9 +31,7 @@ SWITCH_SECONDS = 0.0005
 
 def run(chosen: settings.Settings) -> int:
     """Runs until SIGTERM, SIGINT or the end; the exit code."""
-    logging.basicConfig(
-        level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    configure(chosen.log_format, chosen.log_level)
     service = Service(chosen)
     received: set[int] = set()
 
@@ -77,18 +75,19 @@ def _insist(hears: socket.socket, stop: Callable[[], None], ended: threading.Eve
     if number:
         stop()
     if number and not ended.wait(PATIENCE_SECONDS):
-        print("error: told to end, but no broker answers: its rows will be read again", file=sys.stderr, flush=True)
+        why = "told to end, but no broker answers: its rows will be read again"
+        tell_failure(f"error: {why}", why, BrokerUnavailable.code)
         os._exit(BrokerUnavailable.code)
 
 
 def _tell(service: Service) -> None:
     name, line = service.models.serving.artifact.name, service.models.serving.line
     log.info(
-        "started model=%s version=%s sha256=%s threshold=%.9g method=%s metrics=%s",
-        name.name,
-        name.version,
-        name.sha256[:12],
-        line.calibrated.value,
-        line.running.text if line.running else line.calibrated.method,
-        service.endpoint.address,
+        "started",
+        model=name.name,
+        version=name.version,
+        sha256=name.sha256[:12],
+        threshold=line.calibrated.value,
+        method=line.running.text if line.running else line.calibrated.method,
+        metrics=service.endpoint.address,
     )

@@ -13,7 +13,7 @@ from detector.dead_letters import safe
 from detector.feedback.join import EXPIRED, MILLIONTHS, SAID, SCORED, VERDICTS, Counts, Join
 from detector.feedback.labels import REFUSALS
 from detector.feedback.measures import Measures, measured
-from detector.metrics import Family
+from detector.metrics import Family, bounded
 
 MODEL = ("model", "version", "sha256")
 FIGURES = {
@@ -107,7 +107,7 @@ def _of_models(models: Sequence[Told]) -> Iterator[Family]:
 
 
 def _labels(told: Told) -> tuple[str, str, str]:
-    return told.name.name, told.name.version, told.name.sha256
+    return bounded(told.name.name), bounded(told.name.version), bounded(told.name.sha256)
 
 
 def _number(figure: float | None) -> float:
@@ -118,16 +118,16 @@ def _labels_of(counts: Counts) -> int:
     return sum(counts.said.values()) - counts.said["note"]
 
 
-def as_line(shown: Shown) -> str:
-    """A log line."""
+def as_fields(shown: Shown) -> dict[str, int | str]:
+    """Fields of a log line."""
     waiting, counts = shown.waiting, shown.counts
-    found = [f"rows={sum(counts.scored.values())} labels={_labels_of(counts)}"]
-    found.append(f"waiting_rows={waiting['row']} waiting_labels={waiting['label']}")
+    found: dict[str, int | str] = {"rows": sum(counts.scored.values()), "labels": _labels_of(counts)}
+    found |= {"waiting_rows": waiting["row"], "waiting_labels": waiting["label"]}
     if shown.models:
         last = shown.models[-1]
-        figures = (f"{name}={_four(getattr(last.window, name))}" for name in FIGURES)
-        found.append(f"model={last.name.sha256[:12]} labelled={sum(last.totals.values())} {' '.join(figures)}")
-    return " ".join(found)
+        found |= {"model": last.name.sha256[:12], "labelled": sum(last.totals.values())}
+        found |= {name: _four(getattr(last.window, name)) for name in FIGURES}
+    return found
 
 
 def as_text(shown: Shown) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,16 +11,17 @@ from typing import Any
 from detector import scores
 from detector.errors import Failure
 from detector.feedback import labels, state
-from detector.feedback.figures import Shown, as_line
+from detector.feedback.figures import Shown, as_fields
 from detector.feedback.join import Bounds, Join
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import Aborted, ExactlyOnce, Follower, Reader, Record, check_topics, connect
 from detector.kafka.extent import decided
+from detector.log import logger
 from detector.metrics import Families
 from detector.rows import Message
 from detector.settings import FeedbackSettings
 
-log = logging.getLogger("detector")
+log = logger("detector")
 
 DAY_MS = 86_400_000
 IDLE_SECONDS = 0.1
@@ -122,7 +122,7 @@ class Feedback:
                 if ends and all(side.follower.reached(end) for side, end in zip(sides, ends, strict=True)):
                     break
             self._commit()
-            log.info("loop_ended %s", as_line(self.shown))
+            log.info("feedback_ended", **as_fields(self.shown))
         finally:
             self.output.close()
             for side in sides:
@@ -204,7 +204,7 @@ class Feedback:
                 return
             except Aborted as aborted:
                 failed += 1
-                log.warning("commit_failed why=%r in_a_row=%d doing=%r", str(aborted), failed, "trying again")
+                log.warning("commit_failed", why=str(aborted), in_a_row=failed, doing="trying again")
                 if self._stopping:
                     raise Failure(f"not committed, and will be read again: {aborted}") from aborted
                 threading.Event().wait(min(0.05 * 2**failed, MOST_BACKOFF_SECONDS))
@@ -212,7 +212,7 @@ class Feedback:
     def _tell(self) -> None:
         if self._committed - self._logged >= LOG_SECONDS:
             self._logged = self._committed
-            log.info("feedback %s", as_line(self.shown))
+            log.info("feedback", **as_fields(self.shown))
 
     def _alive(self, accept: str) -> Answer:
         still = time.monotonic() - self._turned

@@ -3,6 +3,7 @@
 from detector.kafka.client import KEPT, await_topics, check_topics, connect, created, removed, topic_limit
 from detector.kafka.consume import Checkpoint, Input, Progress, Reader
 from detector.kafka.embedded import JSON_BYTES, PACKED_BYTES, EmbeddedBroker, most_lead
+from detector.kafka.figures import BrokerFigures, ClientFigures, Statistics
 from detector.kafka.follow import Follower
 from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Record
 from detector.kafka.publish import Publisher, TransactionalPublisher
@@ -13,7 +14,9 @@ __all__ = [
     "PACKED_BYTES",
     "Aborted",
     "AtLeastOnce",
+    "BrokerFigures",
     "Checkpoint",
+    "ClientFigures",
     "EmbeddedBroker",
     "ExactlyOnce",
     "Follower",
@@ -23,6 +26,7 @@ __all__ = [
     "Publisher",
     "Reader",
     "Record",
+    "Statistics",
     "TransactionalPublisher",
     "await_topics",
     "check_topics",

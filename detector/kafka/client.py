@@ -20,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
+from detector.log import logger
 
 CONNECT_SECONDS = 10.0
 """How long a broker may take to answer a question about itself, and by default for the first time."""
@@ -36,7 +37,7 @@ SPREAD_SECONDS, SPREAD_PAUSE_SECONDS = 15.0, 0.1
 TOLD_SECONDS = 10.0
 """How long it is not told again that no broker answers."""
 
-log = logging.getLogger("detector.kafka")
+log = logger("detector.kafka")
 UNHEARD = logging.getLogger("detector.kafka.unheard")
 """Where the client's own lines go: what matters reaches us by error_cb and exceptions, as one line."""
 UNHEARD.addHandler(logging.NullHandler())
@@ -159,7 +160,7 @@ def common(bootstrap_servers: str, given: Properties) -> dict[str, Any]:
             raise UsageError(f"kafka property {name!r} cannot be set here; use {OURS[name]}")
         if name in CALLS or name.endswith("_cb"):
             raise UsageError(f"kafka property {name!r} is a function of a program; text cannot be one")
-    debugging = log.isEnabledFor(logging.DEBUG)
+    debugging = logging.getLogger("detector.kafka").isEnabledFor(logging.DEBUG)
     silence: dict[str, Any] = {} if debugging else {"logger": UNHEARD}
     return {
         "bootstrap.servers": bootstrap_servers,
@@ -184,7 +185,7 @@ class Trouble:
         if error.code() != KafkaError._ALL_BROKERS_DOWN or self._clock() < self._told + TOLD_SECONDS:
             return
         self._told = self._clock()
-        log.warning("broker_unavailable detail=%r doing=%r", error.str(), "waiting for it to come back")
+        log.warning("broker_unavailable", detail=error.str(), doing="waiting for it to come back")
 
 
 _on_error = Trouble()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,10 @@ from detector.kafka.client import (
     failure,
     told,
 )
+from detector.log import logger
 from detector.rows import Batch, parted
 
-log = logging.getLogger("detector.kafka")
+log = logger("detector.kafka")
 
 ANSWER_SECONDS = 60.0
 """How long a broker may take over offsets: those of a group wait for its open transactions, 10 s at most."""
@@ -95,7 +96,7 @@ class Input:
     assigned: called with the positions of partitions that come, or are rewound, before their first message is read.
     leaving: called before partitions go, while what was read of them can still be committed.
     revoked: called with partitions that went. All are called inside `poll`, `rewind` and `close` alone.
-    note: gives what is committed with a partition's position.
+    note: gives what is committed with a partition's position. watched: see Statistics.
     """
 
     def __init__(
@@ -109,18 +110,21 @@ class Input:
         leaving: Callable[[], None],
         revoked: Callable[[Sequence[int]], None],
         note: Callable[[int], str] = lambda partition: "",
+        watched: Mapping[str, Any] | None = None,
     ) -> None:
         self.topic = topic
         self.joined = self._closing = False
+        self._open = threading.Lock()
         self._admin = admin
         self._low: dict[int, int] = {}
+        self._gone: dict[tuple[int, int], int] = {}
         self._assigned, self._leaving, self._revoked = assigned, leaving, revoked
         self._note = note
         self._notes: dict[int, str] = {}
         self._positions: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._asked = 0.0
-        properties = consumer_properties(bootstrap_servers, given, group)
+        properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
         self._eager = properties.get("partition.assignment.strategy", COOPERATIVE) != COOPERATIVE
         self._from_end = properties["auto.offset.reset"] in ("latest", "end", "largest")
         with told("consumer"):
@@ -154,7 +158,7 @@ class Input:
             elif error.code() in (KafkaError._FATAL, *MISSING):
                 raise failure(_reason(error), f"topic {self.topic!r}")
             else:
-                log.warning("consume_error error=%s detail=%r", error.name(), error.str())
+                log.warning("consume_error", error=error.name(), detail=error.str())
 
     def _without_stale(self, batch: Batch) -> Batch:
         """Drops what was fetched before a rebalance or rewind took the partition elsewhere."""
@@ -203,12 +207,16 @@ class Input:
         self._enter(starts)
 
     def lags(self) -> Positions:
-        """By partition, the messages between this member and the end, as far as the client knows without asking."""
+        """By partition, the messages between this member and the end, as far as the client knows without asking.
+
+        May be asked from any thread, at any time: a client that is closed is asked no more.
+        """
         lags = {}
-        for partition, position in self._positions.items():
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
-            if high >= 0:
-                lags[partition] = max(high - position, 0)
+        with self._open:
+            for partition, position in dict(self._positions).items() if not self._closing else ():
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+                if high >= 0:
+                    lags[partition] = max(high - position, 0)
         return lags
 
     def ends(self) -> dict[int, int]:
@@ -252,8 +260,13 @@ class Input:
         if committed < 0:
             return high if self._from_end else low
         if committed < low:
-            log.error("rows_expired partition=%d from=%d to=%d why=%r", partition, committed, low, "retention < lag")
+            log.error("rows_expired", partition=partition, start=committed, end=low, why="retention < lag")
+            self._gone[partition, committed] = low - committed  # a rewind may find the same again
         return max(committed, low)
+
+    def expired(self) -> int:
+        """Messages that retention removed before this member could read them."""
+        return sum(dict(self._gone).values())
 
     def low(self, partition: int) -> int:
         """The first offset that the log had when this partition came, or was rewound."""
@@ -276,7 +289,7 @@ class Input:
         self._enter(starts)
         assignment = [TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()]
         (consumer.assign if self._eager else consumer.incremental_assign)(assignment)
-        log.info("partitions_assigned partitions=%s", sorted(starts))
+        log.info("partitions_assigned", partitions=sorted(starts))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [one.partition for one in partitions]
@@ -287,11 +300,12 @@ class Input:
                 self._positions.pop(partition, None)
                 self._committed.pop(partition, None)
             self._revoked(gone)
-            log.info("partitions_revoked partitions=%s", sorted(gone))
+            log.info("partitions_revoked", partitions=sorted(gone))
 
     def close(self) -> None:
         """Leaves the group, so that its partitions move on at once."""
-        self._closing = True
+        with self._open:
+            self._closing = True
         self._consumer.close()
 
 

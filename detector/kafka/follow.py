@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from detector import rows
 from detector.errors import DataRefused
 from detector.kafka.client import MISSING, Properties, bounds, check_topics, failure, told
 from detector.kafka.consume import Checkpoint, Positions, consumer_properties
+from detector.log import logger
 
-log = logging.getLogger("detector.kafka")
+log = logger("detector.kafka")
 
 FILLING_SECONDS = 0.005
 """How long more messages are waited for behind a first one."""
@@ -57,7 +57,7 @@ class Follower:
                 )
                 raise DataRefused(f"{why}; another --feedback-group begins at its start")
             if position < low:
-                log.error("records_expired topic=%s partition=%d from=%d to=%d", self.topic, partition, position, low)
+                log.error("records_expired", topic=self.topic, partition=partition, start=position, end=low)
             self.positions[partition] = max(position, low)
         self._open = set(self.positions)
         with told("following a topic"):
@@ -88,7 +88,7 @@ class Follower:
         elif error.code() in (KafkaError._FATAL, *MISSING):
             raise failure(error, f"topic {self.topic!r}")
         else:
-            log.warning("consume_error error=%s detail=%r", error.name(), error.str())
+            log.warning("consume_error", error=error.name(), detail=error.str())
         return False
 
     def ends(self) -> dict[int, int]:

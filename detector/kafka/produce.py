@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -14,8 +13,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from detector.errors import BrokerUnavailable, Failure, TopicMissing
 from detector.kafka.client import FENCED, Properties, common, connect, existing, failure, told
 from detector.kafka.consume import Checkpoint
+from detector.log import logger
 
-log = logging.getLogger("detector.kafka")
+log = logger("detector.kafka")
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """A member killed inside a transaction holds back readers for this long, unless its instance name is taken over."""
@@ -83,6 +83,9 @@ class Output(Protocol):
 
     def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """All visible and committed, or Aborted."""
+
+    def serve(self) -> None:
+        """Takes what the client has to tell: for whoever has committed nothing for a while."""
 
     def close(self) -> None:
         """Gives up what is open."""
@@ -164,7 +167,7 @@ class Transactions:
                 self._refuse_missing()
                 if turn == 0:
                     name = error.args[0].name()
-                    log.warning("transaction_retried error=%s doing=%r", name, "waiting for a broker that answers")
+                    log.warning("transaction_retried", error=name, doing="waiting for a broker that answers")
                 self._producer.poll(RETRY_SECONDS)
 
     def _refuse_missing(self) -> None:
@@ -192,7 +195,7 @@ class Transactions:
 class ExactlyOnce(Transactions):
     """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447).
 
-    stopping: see Transactions. at: called after each of STEPS.
+    stopping: see Transactions. at: called after each of STEPS. watched: see Statistics.
     """
 
     def __init__(
@@ -202,10 +205,12 @@ class ExactlyOnce(Transactions):
         transactional_id: str,
         stopping: Callable[[], bool] = lambda: False,
         at: Callable[[str], None] = lambda step: None,
+        watched: Mapping[str, Any] | None = None,
     ) -> None:
         self._at = at
         self._failed = FailedDeliveries()
         own = {
+            **(watched or {}),
             **PRODUCER,
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "connections.max.idle.ms": IDLE_MS,
@@ -242,6 +247,10 @@ class ExactlyOnce(Transactions):
             raise permanent.failure()
         raise Aborted(f"{error.str()} ({error.name()})")
 
+    def serve(self) -> None:
+        """Statistics, and errors that no transaction met: unread they would pile up."""
+        self._producer.poll(0)
+
     def close(self) -> None:
         """Nothing: a transaction is never open between two commits."""
 
@@ -249,12 +258,11 @@ class ExactlyOnce(Transactions):
 class AtLeastOnce:
     """Records first, offsets after: a crash between the two repeats alerts and loses none."""
 
-    def __init__(self, bootstrap_servers: str, given: Properties) -> None:
+    def __init__(self, bootstrap_servers: str, given: Properties, watched: Mapping[str, Any] | None = None) -> None:
         self._failed = FailedDeliveries()
+        own = {**(watched or {}), **PRODUCER, **DELIVERY}
         with told("producer"):
-            self._producer = Producer(
-                {**PRODUCER, **DELIVERY, **common(bootstrap_servers, given), "on_delivery": self._failed}
-            )
+            self._producer = Producer({**own, **common(bootstrap_servers, given), "on_delivery": self._failed})
 
     def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """1. produce; 2. flush, and see every delivery report; 3. commit the offsets."""
@@ -270,6 +278,10 @@ class AtLeastOnce:
             if error.args[0].code() in REBALANCED:
                 raise Aborted(error.args[0].str()) from error
             raise failure(error.args[0], "committing offsets") from error
+
+    def serve(self) -> None:
+        """Statistics, and errors that nothing on its way met."""
+        self._producer.poll(0)
 
     def close(self) -> None:
         """Waits for what is on its way."""

@@ -13,9 +13,10 @@ from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegis
 
 from detector.errors import RegistryUnavailable, UsageError
 from detector.kafka.client import Properties
+from detector.log import logger
 from detector.rows import Written
 
-log = logging.getLogger("detector.kafka")
+log = logger("detector.kafka")
 
 ANSWER: dict[str, Any] = {
     # The loop stands still while it asks: it reads the batch again rather than wait for long.
@@ -71,11 +72,9 @@ class Registry:
             self._known[number] = found
             return found
         self._unknown[number] = now + UNKNOWN_SECONDS
-        log.warning("schema_unknown number=%d doing=%r", number, "its rows are dead letters")
+        log.warning("schema_unknown", number=number, doing="its rows are dead letters")
         if len(self._unknown) == MOST_UNKNOWN:
-            log.warning(
-                "schemas_unknown count=%d doing=%r", MOST_UNKNOWN, "no other is asked for until one is forgotten"
-            )
+            log.warning("schemas_unknown", count=MOST_UNKNOWN, doing="no other is asked for until one is forgotten")
         return None
 
     def _asked(self, number: int) -> Written | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,8 +11,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from detector.kafka.client import FENCED, Properties, common, failure, told
 from detector.kafka.produce import PERMANENT, PRODUCER, RETRY_SECONDS, TRANSACTION_TIMEOUT_MS, Record
+from detector.log import logger
 
-log = logging.getLogger("detector.kafka")
+log = logger("detector.kafka")
 
 TRIES = 5
 """How often a batch is begun whose transaction had to be aborted for a reason that may pass."""
@@ -113,7 +113,9 @@ class Resender:
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
-                log.warning("transaction_retried error=%s", error.args[0].name())
+                log.warning(
+                    "transaction_retried", error=error.args[0].name(), doing="waiting for a broker that answers"
+                )
                 threading.Event().wait(RETRY_SECONDS)
 
     def _abort(self, error: KafkaError) -> None:

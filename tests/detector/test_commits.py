@@ -23,6 +23,7 @@ class Told:
         self.may = threading.Event()
         self.may.set()
         self.closed = False
+        self.served = 0
 
     def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         assert self.may.wait(10)
@@ -30,6 +31,9 @@ class Told:
             failing, self.fails = self.fails, None
             raise failing
         self.committed.append(([record.value for record in records], dict(checkpoint.positions)))
+
+    def serve(self) -> None:
+        self.served += 1
 
     def close(self) -> None:
         self.closed = True

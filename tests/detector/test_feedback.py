@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from detector.alerts import ModelName
 from detector.errors import DataRefused, UsageError
 from detector.feedback import state
-from detector.feedback.figures import Shown, as_dict, as_line, as_text
-from detector.feedback.join import Bounds, Join
+from detector.feedback.figures import FIGURES, Shown, as_dict, as_fields, as_text
+from detector.feedback.join import MODELS, Bounds, Join
+from detector.feedback.labels import Unreadable, read
+from detector.log import EVENTS
 from detector.metrics import Families
 from detector.settings import FeedbackSettings, TopicSettings, load
 from tests.detector.test_feedback_join import FAR, WIDE, label, scored
@@ -63,6 +67,27 @@ CELLS = [(one, verdict) for one in ("anomalous", "normal") for verdict in ("aler
 
 def _split(verdict: str) -> str:
     return f'model="cards",sha256="aa",verdict="{verdict}",version="1"'
+
+
+def test_a_flood_of_hostile_names() -> None:
+    """Scores of ever other models, of names without end, and labels that are none: so many series, and letters."""
+    join = Join(WIDE)
+    for number in range(10 * MODELS):
+        name = f'"}}\n# HELP {number}\\' + "x" * 100_000
+        flood = scored([f"{number}"], model=ModelName(name, name + "v", "s" * 100_000 + str(number)))
+        join.scored(flood, FAR)
+    join.labelled([label(f"{number}") for number in range(10 * MODELS)])
+    for _ in range(100):
+        with pytest.raises(Unreadable) as refused:
+            read(os.urandom(20), 0)
+        join.counts.refused[refused.value.reason] += 1
+    text = Families(Shown.of(join, {}).families).render("")[1].decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    of_models = [line for line in lines if "model=" in line]
+    assert len({line.rpartition(" ")[0] for line in of_models}) == len(of_models)
+    assert len(of_models) == MODELS * (len(CELLS) + len(FIGURES) + 3)
+    assert len(lines) - len(of_models) == len(scrape(Shown()))
+    assert max(map(len, lines)) < 700
 
 
 def test_metrics_before_anything() -> None:
@@ -125,8 +150,9 @@ def test_as_json_and_as_a_line() -> None:
     assert found["models"][0]["window"]["precision"] == 0.5
     assert found["models"][0]["totals"][1] == {"label": "anomalous", "verdict": "normal", "rows": 1}
     assert (found["amount"], found["waiting"]) == ("Amount", {"row": 1, "label": 1})
-    assert "rows=5 labels=6 waiting_rows=1" in as_line(shown)
-    assert "precision=0.5000" in as_line(shown)
+    fields = as_fields(shown)
+    assert (fields["rows"], fields["labels"], fields["waiting_rows"], fields["precision"]) == (5, 6, 1, "0.5000")
+    assert list(fields) == EVENTS["feedback"].fields.split()
 
 
 def kept(join: Join, group: str = "g") -> dict[bytes, bytes | None]:

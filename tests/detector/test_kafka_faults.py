@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +72,7 @@ class Leaving:
 def test_partitions_that_come_while_a_member_leaves() -> None:
     """A rebalance under way when a member leaves does not hold it up: nothing is asked of what it is given."""
     leaving, left = Leaving(), Input.__new__(Input)
-    vars(left).update(_consumer=leaving, _closing=False, topic="transactions", joined=False)
+    vars(left).update(_consumer=leaving, _closing=False, _open=threading.Lock(), topic="transactions", joined=False)
     leaving.assign = left._on_assign
     left.close()
     assert not leaving.asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.alerts import ModelName
+from detector.counts import Count, Counts
 from detector.detection import Segment, Verdicts
 from detector.drift import Drift, Reference
-from detector.metrics import OUTCOMES, STAGES, Metrics, ScoreHistogram
+from detector.log import EVENTS
+from detector.metrics import EXEMPLAR, LATENCY_SECONDS, MOST_EXEMPLAR_LETTERS, OUTCOMES, STAGES, Metrics, ScoreHistogram
 from detector.outcome import Outcome
 from detector.rows import REASONS
 from detector.statistics import Summary
@@ -31,7 +35,11 @@ NOW = 2_000_000.0
 
 
 def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
-    return Metrics(threshold, MODEL, drift or a_drift(), clock=lambda: NOW)
+    return Metrics(threshold, MODEL, drift or a_drift(), dict, lambda: NOW)
+
+
+def with_counts(counts: Counts) -> Metrics:
+    return Metrics(1.0, MODEL, a_drift(), lambda: counts.visible, lambda: NOW)
 
 
 def a_drift() -> Drift:
@@ -63,8 +71,12 @@ def outcome(
     reasons: Sequence[str] = (),
     alert_times: Sequence[int] = (),
     last: Mapping[int, int] | None = None,
+    alerts: Sequence[str] | None = None,
 ) -> Outcome:
-    return Outcome(judged, list(reasons), np.array(alert_times, np.int64), dict(last or {}))
+    """All of it in partition 0."""
+    counts = {0: Count(len(judged.scores), len(alert_times), dict(Tally(reasons)))}
+    ids = [f"rows/0/{i}" for i in range(len(alert_times))] if alerts is None else alerts
+    return Outcome(judged, counts, ids, np.array(alert_times, np.int64), dict(last or {}))
 
 
 def buckets(told: Metrics, name: str) -> dict[float, float]:
@@ -108,14 +120,28 @@ def test_score_histogram_without_a_scale(threshold: float) -> None:
 
 def test_committed() -> None:
     """A commit counts itself, and of its batches rows, rejects by reason, messages, and what is in force at the end."""
-    told = metrics()
+    counts = Counts()
+    counts.begin({0: ""})
+    told = with_counts(counts)
     summary = Summary(300, 0.25, 0.125, 0.2)
     first = verdicts([1, 2, 3], (4, None, 9.0), (4, summary, 2.5), (5, None, 9.0))
-    told.committed([outcome(first, ["empty", "empty", "not_json"]), outcome(verdicts([]))], NOW)
-    told.committed([outcome(verdicts([1]))], NOW)
-    assert value(told, "detector_rows_total") == 4
-    assert value(told, "detector_rejects_total", reason="empty") == 2
-    assert value(told, "detector_rejects_total", reason="not_json") == 1
+    for batches in (
+        [outcome(first, ["empty", "empty", "not_json"]), outcome(verdicts([]))],
+        [outcome(verdicts([1]), alert_times=[0])],
+    ):
+        told.committed(batches, NOW)
+        for batch in batches:
+            counts.committed(batch.counts)
+    assert value(told, "detector_rows_total", partition="0") == 4
+    assert value(told, "detector_alerts_total", partition="0") == 1
+    assert value(told, "detector_rejects_total", partition="0", reason="empty") == 2
+    assert value(told, "detector_rejects_total", partition="0", reason="not_json") == 1
+    assert {k: told.totals()[k] for k in ("rows", "alerts", "dead_letters")} == {
+        "rows": 4,
+        "alerts": 1,
+        "dead_letters": 3,
+    }
+    assert list(told.totals()) == EVENTS["loop_ended"].fields.split()
     assert value(told, "detector_transactions_total", outcome="committed") == 2
     assert (value(told, "detector_batch_rows_sum"), value(told, "detector_batch_rows_count")) == (7, 3)
     assert value(told, "detector_threshold", partition="4") == 2.5
@@ -126,9 +152,11 @@ def test_committed() -> None:
 
 def test_closed_sets_are_there_from_the_start() -> None:
     """Every reason and outcome has its series before anything happened: a rate can start at 0."""
-    found = samples(metrics())
+    counts = Counts()
+    counts.begin({7: ""})
+    found = samples(with_counts(counts))
     for reason in REASONS:
-        assert found["detector_rejects_total", frozenset({("reason", reason)})] == 0
+        assert found["detector_rejects_total", frozenset({("reason", reason), ("partition", "7")})] == 0
     for outcome in OUTCOMES:
         assert found["detector_transactions_total", frozenset({("outcome", outcome)})] == 0
     assert found["detector_model_info", frozenset({("name", "cards"), ("version", "7"), ("sha256", "abc")})] == 1
@@ -138,7 +166,6 @@ def test_alerted() -> None:
     """Alerts are counted with the time from their row's event to their visibility, never below 0."""
     told = metrics()
     told.committed([outcome(verdicts([9]), alert_times=[1_999_999_996, 1_999_998_000, 2_000_007_000])], NOW)
-    assert value(told, "detector_alerts_total") == 3
     assert value(told, "detector_alert_latency_seconds_count") == 3
     assert value(told, "detector_alert_latency_seconds_sum") == pytest.approx(2.004)
 
@@ -148,14 +175,15 @@ def test_aborted() -> None:
     told = metrics()
     before = samples(told)
     told.aborted()
-    changed = {key: count for key, count in samples(told).items() if str(before[key]) != str(count)}
+    after = {key: count for key, count in samples(told).items() if not key[0].startswith("process_")}
+    changed = {key: count for key, count in after.items() if str(before[key]) != str(count)}
     assert changed == {("detector_transactions_total", frozenset({("outcome", "aborted")})): 1}
 
 
 def test_lag() -> None:
     """Lag is told by partition; where nothing waits its age is 0, and a clock that runs ahead makes none negative."""
     told = metrics()
-    told.lag({0: 5, 1: 0, 2: 3})
+    told.watch_lags(lambda: {0: 5, 1: 0, 2: 3})
     assert value(told, "detector_lag_seconds", partition="0") == 0  # nothing is known of its age yet
     ends = {0: 1_999_998_500, 1: 1_999_901_000, 2: 2_000_004_000}
     told.committed([outcome(verdicts([]), last=ends)], NOW)
@@ -169,11 +197,11 @@ def test_forget() -> None:
     told = metrics()
     judged = verdicts([1], (3, Summary(300, 1, 1, 1), 1.0), (31, Summary(300, 1, 1, 1), 1.0))
     told.committed([outcome(judged, last={3: 0, 31: 0})], NOW)
-    told.lag({3: 1, 31: 1})
+    told.opened({3: 1, 31: 1})
     told.forget([3, 77])
     partitions = {dict(labels).get("partition") for _, labels in samples(told)}
     assert partitions == {None, "31"}
-    assert sum(dict(labels).get("partition") == "31" for _, labels in samples(told)) == 5
+    assert sum(dict(labels).get("partition") == "31" for _, labels in samples(told)) == 4
 
 
 def test_drift() -> None:
@@ -218,10 +246,10 @@ def test_stage() -> None:
 def test_conventions() -> None:
     """Names begin with detector_ and end in a unit, counters in _total, as the text form itself says of its types."""
     told = metrics()
-    told.lag({0: 1})
+    told.watch_lags(lambda: {0: 1})
     told.committed([outcome(verdicts([1], (0, Summary(300, 1, 1, 1), 1.0)))], NOW)
     for family in text_string_to_metric_families(told.render("")[1].decode()):
-        assert family.name.startswith("detector_")
+        assert family.name.startswith(("detector_", "process_"))
         assert family.documentation.endswith(".")
         if family.type == "counter":
             assert all(one.name.endswith(("_total", "_created")) for one in family.samples)
@@ -234,3 +262,68 @@ def test_open_metrics_on_request() -> None:
     _, body, content_type = metrics().render("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
+
+
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def exemplars(told: Metrics) -> dict[str, tuple[dict[str, str], float]]:
+    """By upper edge, the labels and value of the example that the latency's bucket has."""
+    families = {one.name: one for one in open_metrics(told.render(OPEN_METRICS)[1].decode())}  # type: ignore[no-untyped-call]
+    found = families["detector_alert_latency_seconds"].samples
+    return {one.labels["le"]: (one.exemplar.labels, one.exemplar.value) for one in found if one.exemplar}
+
+
+def test_exemplars() -> None:
+    """Each bucket of the latency names the last alert in it, to who asks for OpenMetrics, as its parser reads it."""
+    told = metrics()
+    times = [1_999_999_992, 1_999_999_985, 1_999_999_300, 1_000_000_000]
+    told.committed([outcome(verdicts([9] * 4), alert_times=times, alerts=["t/0/1", "t/0/2", "t/0/3", "t/0/4"])], NOW)
+    found = exemplars(told)
+    assert {le: labels for le, (labels, _) in found.items()} == {
+        "0.01": {EXEMPLAR: "t/0/1"},
+        "0.02": {EXEMPLAR: "t/0/2"},
+        "1.0": {EXEMPLAR: "t/0/3"},
+        "+Inf": {EXEMPLAR: "t/0/4"},
+    }
+    assert found["1.0"][1] == pytest.approx(0.7)
+    told.committed([outcome(verdicts([9]), alert_times=[1_999_999_300], alerts=["t/0/9"])], NOW)
+    assert exemplars(told)["1.0"][0] == {EXEMPLAR: "t/0/9"}
+    assert b"t/0/9" not in told.render("text/plain")[1]
+
+
+def test_an_id_too_long_for_an_exemplar() -> None:
+    """OpenMetrics allows an example 128 letters: an alert whose id is longer is counted, and is no example."""
+    told = metrics()
+    most = MOST_EXEMPLAR_LETTERS - len(EXEMPLAR)
+    ids = ["x" * most, "x" * (most + 1)]
+    told.committed([outcome(verdicts([9] * 2), alert_times=[1_999_999_992, 1_999_999_300], alerts=ids)], NOW)
+    assert list(exemplars(told)) == ["0.01"]
+    assert value(told, "detector_alert_latency_seconds_count") == 2
+
+
+LATE = st.integers(0, 400_000).filter(lambda ms: ms / 1000 not in LATENCY_SECONDS)
+"""Milliseconds. At an edge the last bit of a difference of times decides."""
+
+
+@given(st.lists(st.lists(LATE, max_size=20), max_size=4))
+def test_latencies_are_numpy_s(batches: list[list[int]]) -> None:
+    """Each bucket counts the latencies at or below its edge, batch by batch; sum and count are theirs."""
+    told = metrics()
+    for late in batches:
+        told.committed([outcome(verdicts([]), alert_times=[int(NOW * 1000) - ms for ms in late])], NOW)
+    seconds = np.array([ms for late in batches for ms in late]) / 1000
+    found = buckets(told, "detector_alert_latency_seconds")
+    assert list(found) == [*LATENCY_SECONDS, math.inf]
+    assert list(found.values()) == [np.count_nonzero(seconds <= edge) for edge in found]
+    assert value(told, "detector_alert_latency_seconds_sum") == pytest.approx(seconds.sum(), abs=1e-6)
+
+
+def test_what_does_not_change() -> None:
+    """When the model was made, how many members there shall be, and what this one reads, are there to be alerted on."""
+    told = metrics()
+    told.describe(1_700_000_000.0, 3, topic="rows", group="g")
+    assert value(told, "detector_model_created_timestamp_seconds") == 1_700_000_000
+    assert value(told, "detector_replicas_wanted") == 3
+    assert value(told, "detector_service_info", topic="rows", group="g") == 1
+    assert value(told, "process_start_time_seconds") > 0

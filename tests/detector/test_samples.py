@@ -361,7 +361,7 @@ def test_samples_that_expired_are_told(caplog: pytest.LogCaptureFixture) -> None
     decoder = SignalDecoder(Cutter(9, 99))
     read = reader({0: samples([1, 2, 3])}, np.random.default_rng(0), {0: 1})
     reopen({0: 3}, was.note, lambda _: 1, read, decoder)
-    assert "samples_expired partition=0 from=0 to=1" in caplog.text
+    assert "samples_expired partition=0 start=0 end=1" in caplog.text
     assert decoder.open_offsets(0) == []
 
 

@@ -37,6 +37,9 @@ class Flaky:
         producer.abort_transaction()
         raise Aborted("for the test")
 
+    def serve(self) -> None:
+        self.inner.serve()
+
     def close(self) -> None:
         self.inner.close()
 

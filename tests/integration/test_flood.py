@@ -51,8 +51,11 @@ def reasons(rows: int) -> Counter[str]:
 
 def told(detector: Running) -> Counter[str]:
     """How often a detector says that it has given each reason."""
-    found = re.findall(r'^detector_rejects_total\{reason="(\w+)"\} (\S+)$', detector.scrape(), re.MULTILINE)
-    return Counter({reason: int(float(number)) for reason, number in found if float(number)})
+    series = r'^detector_rejects_total\{partition="\d+",reason="(\w+)"\} (\S+)$'
+    found: Counter[str] = Counter()
+    for reason, number in re.findall(series, detector.scrape(), re.MULTILINE):
+        found[reason] += int(float(number))
+    return +found
 
 
 def at_end(topics: Topics) -> bool:

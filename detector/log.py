@@ -1,0 +1,150 @@
+"""What is logged: events of stable names with stable fields, as text for people or as JSON for programs.
+
+The only file that imports structlog. A line says what happened to the line of rows, never what a row holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import structlog
+
+FORMATS = ("text", "json")
+LEVELS = ("debug", "info", "warning", "error")
+TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+INFO, WARNING, ERROR = "info", "warning", "error"
+FEEDBACK = "rows labels waiting_rows waiting_labels model labelled precision recall f1 auroc average_precision"
+"""From `model` on: of the last model, where a row of one was scored."""
+
+
+class Event(NamedTuple):
+    """What a line is about. fields: those that it has, in order."""
+
+    level: str
+    fields: str
+    meaning: str
+
+
+EVENTS: dict[str, Event] = {
+    "started": Event(INFO, "model version sha256 threshold method metrics", "A detector is about to work."),
+    "feedback_started": Event(INFO, "group metrics", "Feedback is about to work."),
+    "partitions_assigned": Event(INFO, "partitions", "Partitions came, and their windows are made."),
+    "partitions_revoked": Event(INFO, "partitions", "Partitions went to another member."),
+    "loop_ended": Event(INFO, "rows alerts dead_letters seconds", "The loop ended; what this process committed."),
+    "stopped": Event(INFO, "", "The process ends as it was asked to."),
+    "model_ready": Event(INFO, "model version sha256 path", "A successor of the model was read and warmed up."),
+    "model_taken_over": Event(INFO, "model version sha256", "It serves from here on."),
+    "feedback": Event(INFO, FEEDBACK, "What was joined so far."),
+    "feedback_ended": Event(INFO, FEEDBACK, "The same, at the end."),
+    "drift": Event(WARNING, "kind name state above", "A feature, or the score, began to drift or is stable again."),
+    "batch_failed": Event(WARNING, "why in_a_row doing", "A batch was aborted, and is read again."),
+    "commit_failed": Event(WARNING, "why in_a_row doing", "A commit of feedback was aborted, and is tried again."),
+    "consume_error": Event(WARNING, "error detail", "The client met an error, and goes on."),
+    "broker_unavailable": Event(WARNING, "detail doing", "No broker answers."),
+    "transaction_retried": Event(WARNING, "error doing", "A step of a transaction waits for a broker."),
+    "schema_unknown": Event(WARNING, "number doing", "The registry does not know a schema that a row names."),
+    "schemas_unknown": Event(WARNING, "count doing", "So many that no other is asked for."),
+    "rows_expired": Event(ERROR, "partition start end why", "Retention removed rows before they were read."),
+    "samples_expired": Event(ERROR, "partition start end", "It removed samples of rows that were open."),
+    "records_expired": Event(ERROR, "topic partition start end", "It removed records before they were read."),
+    "model_refused": Event(ERROR, "why still_served version", "A successor of the model cannot be served."),
+    "shadow_failed": Event(ERROR, "model why", "The shadow model failed, and its rows are unscored."),
+    "shadow_ended": Event(ERROR, "why", "It cannot go on beside a successor of the model."),
+    "failed": Event(ERROR, "why code", "The process ends because of this."),
+    "crashed": Event(ERROR, "error where", "It ends because of a bug."),
+    "library": Event(INFO, "message", "A library says something, at a level of its own."),
+}
+"""Every line there is. Who watches may rely on names and fields."""
+
+_PLAIN = re.compile(r"[^\s'\"=\\]+")
+_TOLD = "told"
+"""The attribute of a log record that has the fields."""
+
+
+class _Style:
+    """What `configure` chose."""
+
+    json = False
+    debug = False
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger of events. Its records are those of `logging`, so that levels and handlers are too."""
+    found: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[structlog.stdlib.filter_by_level, _as_record],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return found
+
+
+def _as_record(_: object, method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+    """The last processor: text for whoever handles the record, and the fields beside it."""
+    return (text(event),), {"extra": {_TOLD: dict(event)}}
+
+
+def text(event: Mapping[str, Any]) -> str:
+    """`event field=value ...`: what is not one plain word stands in quotes, so that a line is one line."""
+    return " ".join([str(event["event"]), *(f"{k}={_shown(v)}" for k, v in event.items() if k != "event")])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and value.isprintable()):
+        return repr(value)
+    return str(value)
+
+
+def configure(style: str, level: str) -> None:
+    """Sends what is logged to stderr. style: of FORMATS. level: of LEVELS, the least that is told."""
+    _Style.json, _Style.debug = style == "json", level == "debug"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_json() if _Style.json else logging.Formatter(TEXT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    sys.excepthook = _crashed
+
+
+def _json() -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _fields,
+        ],
+        processors=[structlog.processors.JSONRenderer()],
+    )
+
+
+def _fields(_: object, method: str, found: MutableMapping[str, Any]) -> dict[str, Any]:
+    """All of a line. A library's own has one name: what it says is a message for people."""
+    told = getattr(found["_record"], _TOLD, None) or {"event": "library", "message": found["event"]}
+    return {**{name: found[name] for name in ("time", "level", "logger")}, "event": told["event"], **told}
+
+
+def tell_failure(line: str, why: str, code: int) -> None:
+    """The last word of a process: a line for a person, or an event where those are wanted."""
+    if _Style.json:
+        logger("detector").error("failed", why=why, code=code)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A bug: where it is, in whichever form; what the exception says may be a row's content, and is for debugging."""
+    where = traceback.extract_tb(trace)
+    if _Style.debug:
+        traceback.print_exception(kind, error, trace)
+    elif not _Style.json:
+        print("".join(traceback.format_list(where)), file=sys.stderr, end="")
+    last = where[-1] if where else None
+    place = f"{last.filename}:{last.lineno} {last.name}" if last else ""
+    logger("detector").error("crashed", error=kind.__name__, where=place)
