@@ -220,8 +220,10 @@ class Metrics:
         model: ModelName,
         drift: Drift,
         clock: Callable[[], float] = time,
+        topic: str = "",
     ) -> None:
         registry = self.registry = CollectorRegistry()
+        self._topic = topic
         self._scores = ScoreHistogram(threshold)
         registry.register(self._scores)
         self._drift = DriftGauges(drift)
@@ -231,6 +233,14 @@ class Metrics:
         )
         self._rows = Counter("detector_rows", "Rows scored and committed.", registry=registry)
         self._alerts = Counter("detector_alerts", "Alerts published.", registry=registry)
+        self._reasons = Counter(
+            "detector_alert_reasons",
+            "Alerts by the feature that carries most of their score.",
+            ["feature"],
+            registry=registry,
+        )
+        self._features: frozenset[str] = frozenset()
+        self._know(drift.features)
         self._rejects = Counter("detector_rejects", "Messages sent to dead letters.", ["reason"], registry=registry)
         self._latency = Histogram(
             "detector_alert_latency_seconds",
@@ -252,7 +262,7 @@ class Metrics:
         self._refused = Counter(
             "detector_models_refused", "Successors of the model that could not be served.", registry=registry
         )
-        self._model = Info("detector_model", "The model that is served.", registry=registry)
+        self._model = Info("detector_model", "The model that is served, and the topic of its rows.", registry=registry)
         self._name(model)
         for reason in REASONS:
             self._rejects.labels(reason)
@@ -262,12 +272,23 @@ class Metrics:
             self._changes.labels(state)
 
     def _name(self, model: ModelName) -> None:
-        self._model.info({"name": model.name, "version": model.version, "sha256": model.sha256})
+        told = {"name": model.name, "version": model.version, "sha256": model.sha256, "topic": self._topic}
+        self._model.info(told)
+
+    def _know(self, features: Iterable[str]) -> None:
+        """The served model's features have a series each from here on, those that it lacks have none any more."""
+        known = frozenset(features)
+        for gone in self._features - known:
+            self._reasons.remove(gone)
+        for feature in known - self._features:
+            self._reasons.labels(feature)
+        self._features = known
 
     def serve(self, threshold: float, model: ModelName, drift: Drift) -> None:
         """Another model from here on: its scores and its drift begin anew."""
         self._scores.restart(threshold)
         self._drift.drift = drift
+        self._know(drift.features)
         self._name(model)
 
     def watch_shadow(self, shadow: Callable[[], Shadow | None]) -> None:
@@ -302,6 +323,8 @@ class Metrics:
             self._partitions.judged(verdicts.segments)
             self._partitions.last |= outcome.last
             self._alerts.inc(len(outcome.alert_times))
+            for feature, count in Tally(outcome.features).items():
+                self._reasons.labels(feature).inc(count)
             for latency in (when - outcome.alert_times / 1000).tolist():
                 self._latency.observe(max(latency, 0.0))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.alerts import Alert
 from detector.detection import Verdicts
 from detector.rows import Reject, Rows
 from detector.shadow import Tally
@@ -18,7 +19,8 @@ class Outcome:
     """What a batch came to, to be told once it is visible.
 
     reasons: of its rejects. alert_times: event times (k,) of the alerting rows, last: by partition that of its last
-    row; ms since 1970. shadow: how another model judged the rows, if one did.
+    row; ms since 1970. shadow: how another model judged the rows, if one did. features: of each alert, in the same
+    order, the one that carries most of its score.
     """
 
     verdicts: Verdicts
@@ -26,10 +28,20 @@ class Outcome:
     alert_times: NDArray[np.int64]
     last: dict[int, int]
     shadow: Tally | None = None
+    features: Sequence[str] = ()
 
     @classmethod
-    def of(cls, rows: Rows, verdicts: Verdicts, rejects: Sequence[Reject], shadow: Tally | None = None) -> Outcome:
+    def of(
+        cls,
+        rows: Rows,
+        verdicts: Verdicts,
+        rejects: Sequence[Reject],
+        shadow: Tally | None = None,
+        alerts: Iterable[Alert] = (),
+    ) -> Outcome:
         """Takes what is needed of a batch, so that its messages can go."""
         ends = rows.times([int(at[-1]) for _, at in rows.parts]).tolist()
         last = {partition: time for (partition, _), time in zip(rows.parts, ends, strict=True)}
-        return cls(verdicts, [reject.reason for reject in rejects], rows.times(verdicts.alerting), last, shadow)
+        reasons = [reject.reason for reject in rejects]
+        features = [alert.reasons[0].feature for alert in alerts]
+        return cls(verdicts, reasons, rows.times(verdicts.alerting), last, shadow, features)

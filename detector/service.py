@@ -63,7 +63,7 @@ class Service:
         self.models = Models(settings, lambda why: self.metrics.model_refused())
         self.scores = ScoreRecords(settings.scores_topic, settings.scores_amount, self.models.serving.artifact)
         self.drift = self._new_drift()
-        self.metrics = Metrics(*self._described())
+        self.metrics = Metrics(*self._described(), topic=settings.input_topic)
         self.metrics.watch_shadow(lambda: self.models.shadow)
         self.windows: dict[int, RunningMedianMad] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
@@ -169,7 +169,7 @@ class Service:
             pending.records += reject_records(rejects, s.dead_letters_topic, self.dead_letter_limit)
             pending.records += self.scores.of(rows, verdicts, serving.artifact)
             shadow = self.models.shadowed(rows, verdicts)
-        pending.outcomes.append(Outcome.of(rows, verdicts, rejects, shadow))
+        pending.outcomes.append(Outcome.of(rows, verdicts, rejects, shadow, (alert for alert, _ in alerts)))
         pending.messages += len(batch)
 
     def _tell_drift(self, changes: Sequence[Change]) -> None:

@@ -171,7 +171,7 @@ def chosen(kind: str | None = None) -> str:
 
 def nodes(count: int, host: str = "127.0.0.1") -> list[Node]:
     """Nodes on free ports of this machine; "{}" in `host` stands for a node's number."""
-    ports = iter(_free_ports(5 * count))
+    ports = iter(free_ports(5 * count))
     return [Node(number, host.format(number), *(next(ports) for _ in range(5))) for number in range(1, count + 1)]
 
 
@@ -261,7 +261,7 @@ def _wait(met: Callable[[], bool], seconds: float) -> None:
 # --- what both ways share
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Free ports below those that systems give to outgoing connections, which could take one before the broker does."""
     ports: list[int] = []
     for port in random.sample(range(20000, 32000), 1000):

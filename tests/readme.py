@@ -60,7 +60,7 @@ def _main() -> dict[str, str]:
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "feedback-settings": settings_table(FeedbackSettings),
         "replay-settings": settings_table(ReplaySettings),
-        "metrics": metrics_table(_detector()),
+        "metrics": metrics_table(detector_registry()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry),
         "exit-codes": table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items())),
@@ -89,7 +89,8 @@ def settings_table(cls: type[Any]) -> str:
     return table(("flag", "default", "meaning"), rows)
 
 
-def _detector() -> CollectorRegistry:
+def detector_registry() -> CollectorRegistry:
+    """The metrics of a detector that has done nothing yet, with a model of one feature."""
     nothing = Reference.of([np.zeros(1, np.float32)] * 2)
     return Metrics(1.0, ModelName("", "", ""), Drift(nothing, ["feature"])).registry
 

@@ -102,6 +102,7 @@ def test_the_house_stands() -> None:
         ("prometheus_client", "detector.metrics"),  # a replay has figures and a registry of its own: replay.metrics
         ("ai_edge_litert", "detector.model"),
         ("cryptography", "detector.signature"),
+        ("grafana_foundation_sdk", "deploy.grafana"),
     ],
 )
 def test_one_door(library: str, door: str) -> None:

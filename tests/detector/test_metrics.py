@@ -31,13 +31,13 @@ NOW = 2_000_000.0
 
 
 def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
-    return Metrics(threshold, MODEL, drift or a_drift(), clock=lambda: NOW)
+    return Metrics(threshold, MODEL, drift or a_drift(), clock=lambda: NOW, topic="rows")
 
 
-def a_drift() -> Drift:
-    """Of features a and b and the score, against the same normal rows."""
+def a_drift(features: Sequence[str] = ("a", "b")) -> Drift:
+    """Of these features and the score, against the same normal rows."""
     column = np.linspace(0, 1, 500, dtype=np.float32)
-    return Drift(Reference.of([column] * 3), ["a", "b"], rows=100, every=1)
+    return Drift(Reference.of([column] * (len(features) + 1)), features, rows=100, every=1)
 
 
 def samples(told: Metrics, accept: str = "") -> dict[Key, float]:
@@ -63,8 +63,9 @@ def outcome(
     reasons: Sequence[str] = (),
     alert_times: Sequence[int] = (),
     last: Mapping[int, int] | None = None,
+    features: Sequence[str] = (),
 ) -> Outcome:
-    return Outcome(judged, list(reasons), np.array(alert_times, np.int64), dict(last or {}))
+    return Outcome(judged, list(reasons), np.array(alert_times, np.int64), dict(last or {}), features=features)
 
 
 def buckets(told: Metrics, name: str) -> dict[float, float]:
@@ -131,7 +132,9 @@ def test_closed_sets_are_there_from_the_start() -> None:
         assert found["detector_rejects_total", frozenset({("reason", reason)})] == 0
     for outcome in OUTCOMES:
         assert found["detector_transactions_total", frozenset({("outcome", outcome)})] == 0
-    assert found["detector_model_info", frozenset({("name", "cards"), ("version", "7"), ("sha256", "abc")})] == 1
+    assert found["detector_alert_reasons_total", frozenset({("feature", "b")})] == 0
+    named = {("name", "cards"), ("version", "7"), ("sha256", "abc"), ("topic", "rows")}
+    assert found["detector_model_info", frozenset(named)] == 1
 
 
 def test_alerted() -> None:
@@ -141,6 +144,23 @@ def test_alerted() -> None:
     assert value(told, "detector_alerts_total") == 3
     assert value(told, "detector_alert_latency_seconds_count") == 3
     assert value(told, "detector_alert_latency_seconds_sum") == pytest.approx(2.004)
+
+
+def test_reasons() -> None:
+    """Each alert counts once, with the feature that carries most of it."""
+    told = metrics()
+    told.committed([outcome(verdicts([9]), alert_times=[0, 1, 2], features=["b", "a", "b"])], NOW)
+    assert value(told, "detector_alert_reasons_total", feature="a") == 1
+    assert value(told, "detector_alert_reasons_total", feature="b") == 2
+
+
+def test_reasons_of_another_model() -> None:
+    """A feature that both models have goes on counting; one that is gone has no series, a new one begins at 0."""
+    told = metrics()
+    told.committed([outcome(verdicts([9]), alert_times=[0, 1], features=["b", "a"])], NOW)
+    told.serve(1.0, MODEL, a_drift(("b", "c")))
+    found = {dict(labels)["feature"]: count for (name, labels), count in samples(told).items() if "reasons" in name}
+    assert found == {"b": 1, "c": 0}
 
 
 def test_aborted() -> None:
