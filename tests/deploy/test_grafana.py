@@ -204,6 +204,10 @@ def test_read_back(name: str) -> None:
     for one in board["annotations"]["list"]:
         for own in ("step", "titleFormat", "textFormat", "tagKeys"):
             del one[own]
+    for panel in panels(again):
+        defaults = panel["fieldConfig"]["defaults"]
+        if defaults.get("custom") == {}:  # the reader makes an empty one where there was none
+            del defaults["custom"]
     assert again == board
 
 
