@@ -98,7 +98,7 @@ def _now() -> Sequence[Builder[Panel]]:
 
 def _features() -> Sequence[Builder[Panel]]:
     drifting = f"max by (feature) (detector_feature_drifting{CHOSEN})"
-    ever = f"max by (feature) (max_over_time(detector_feature_drifting{CHOSEN}{RANGE})) == 1"
+    ever = f"max by (feature) (max_over_time(detector_feature_drifting{CHOSEN}{RANGE} @ end())) == 1"
     return [
         timeline(
             About(

@@ -6,10 +6,12 @@ import math
 import re
 import sys
 import time
+from collections import Counter as Tally
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
+from operator import eq
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,16 @@ import pytest
 
 from tests.broker import Broker, create_topic
 from tests.deploy.test_grafana import NAMES, panels, read
-from tests.integration.line import Running, Topics, await_true, detector_command, make_topics, send
+from tests.integration.line import (
+    Running,
+    Topics,
+    alerts_of,
+    await_true,
+    detector_command,
+    make_topics,
+    positions,
+    send,
+)
 from tests.integration.test_signals import CUT, publish, samples_of, simulated
 from tests.prometheus import Prometheus, prometheus
 from trainer.simulate import simulated_cards
@@ -33,10 +44,11 @@ OFTEN = ("--drift-rows", "256", "--drift-every", "1", "--window", "256", "--stri
 
 @dataclass(frozen=True)
 class Scraped:
-    """A Prometheus that scrapes a line at work, and since when, s since 1970."""
+    """A Prometheus that scrapes a line at work, and since when, s since 1970. beats: a topic that is at rest."""
 
     prometheus: Prometheus
     since: float
+    beats: Topics
 
 
 @dataclass(frozen=True)
@@ -153,9 +165,11 @@ def scraped(
             "feedback": [line[3].address()],
             "replay": [line[4].address().removesuffix("/metrics")],
         }
+        since = time.time()
         source = ending.enter_context(prometheus(folder, jobs))
         await_true(lambda: source.up(5), "all are scraped")
-        yield Scraped(source, time.time())
+        await_true(lambda: eq(*positions(beats)), "the heartbeats are judged")
+        yield Scraped(source, since, beats)
 
 
 def test_every_query_returns_data(scraped: Scraped, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,9 +203,15 @@ def test_variables_offer_what_there_is(scraped: Scraped) -> None:
     assert all(one["$feature"] == ".*" for one in found.values())
 
 
-def test_counters_of_reasons_add_up(scraped: Scraped) -> None:
-    """Every alert has one feature that carries most of it: the sums of both counters are the same in each scrape."""
-    expr = "sum by (instance) (detector_alert_reasons_total) - on (instance) detector_alerts_total"
-    found = scraped.prometheus.over_time(expr, scraped.since, time.time())
-    assert found
-    assert {float(value) for series in found for _, value in series["values"]} == {0.0}
+def test_reasons_are_those_of_the_alerts(scraped: Scraped) -> None:
+    """Counted by the feature that carries most of them, alerts are those on the topic, feature by feature."""
+    told = Tally(alert["reasons"][0]["feature"] for alert in alerts_of(scraped.beats))
+    of_beats = f'on (instance) group_left () detector_model_info{{topic="{scraped.beats.input}"}}'
+    expr = f"sum by (feature) (detector_alert_reasons_total * {of_beats}) > 0"
+
+    def counted() -> bool:
+        found = {one["metric"]["feature"]: int(one["value"][1]) for one in scraped.prometheus.now(expr)}
+        return found == told
+
+    assert told
+    await_true(counted, f"counted are {dict(told)}")
