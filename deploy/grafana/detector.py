@@ -28,8 +28,8 @@ def board() -> Board:
         [
             Section("Now", _now()),
             Section("Throughput and lag", _throughput()),
-            Section("Latency and stages", _latency()),
-            Section("Errors", _errors()),
+            Section("Latency and stages", [*_latency(), *_stages()]),
+            Section("Errors", [*_errors(), *_beginnings()]),
             Section("Partitions", [_partitions()]),
             Section("Kafka client", _kafka()),
             Section("Replay", _replay(), folded=True),
@@ -125,8 +125,6 @@ def _throughput() -> Sequence[Builder[Panel]]:
 
 
 def _latency() -> Sequence[Builder[Panel]]:
-    stage = f"sum by (stage) (rate(detector_stage_seconds_sum{SERVED}{WINDOW}))"
-    batches = f"sum by (stage) (rate(detector_stage_seconds_count{SERVED}{WINDOW}))"
     latency, size = "detector_alert_latency_seconds", "detector_batch_rows"
     return [
         lines(
@@ -152,6 +150,13 @@ def _latency() -> Sequence[Builder[Panel]]:
             Query(_quantile(0.95, size), "p95"),
             Query(f"sum(rate({size}_sum{SERVED}{WINDOW})) / (sum(rate({size}_count{SERVED}{WINDOW})) > 0)", "mean"),
         ),
+    ]
+
+
+def _stages() -> Sequence[Builder[Panel]]:
+    stage = f"sum by (stage) (rate(detector_stage_seconds_sum{SERVED}{WINDOW}))"
+    batches = f"sum by (stage) (rate(detector_stage_seconds_count{SERVED}{WINDOW}))"
+    return [
         lines(
             About(
                 "Where the time goes",
@@ -174,7 +179,7 @@ def _latency() -> Sequence[Builder[Panel]]:
                 "How many alerts became visible how long after their row's event time.",
                 NO_ALERT,
             ),
-            Query(f"sum by (le) (increase({latency}_bucket{SERVED}{WINDOW}))", "{{le}}"),
+            Query(f"sum by (le) (increase(detector_alert_latency_seconds_bucket{SERVED}{WINDOW}))", "{{le}}"),
             axis=units.Seconds,
         ),
     ]
@@ -204,6 +209,12 @@ def _errors() -> Sequence[Builder[Panel]]:
             ),
             Query(f"sum by (outcome) (rate(detector_transactions_total{SERVED}{WINDOW}))", "{{outcome}}"),
         ),
+    ]
+
+
+def _beginnings() -> Sequence[Builder[Panel]]:
+    """Processes and models that begin, or could not."""
+    return [
         lines(
             About(
                 "Restarts",

@@ -36,9 +36,9 @@ def board() -> Board:
             Section("In this time", _figures()),
             Section("Alerts", _alerts()),
             Section("Scores", _scores()),
-            Section("Right and wrong", _truth()),
+            Section("Right and wrong", [*_truth(), *_judged()]),
             Section("Money", _money()),
-            Section("Labels on their way", _labels(), folded=True),
+            Section("Labels on their way", [*_labels(), *_left_over()], folded=True),
         ],
     )
 
@@ -159,7 +159,6 @@ def _bands() -> timeseries.Panel:
 
 
 def _truth() -> Sequence[Builder[Panel]]:
-    cells = f"sum by (label, verdict) (increase(detector_labelled_rows_total{JUDGED}{WINDOW}))"
     return [
         lines(
             About(
@@ -183,6 +182,12 @@ def _truth() -> Sequence[Builder[Panel]]:
             _over_models("average_precision", "average precision"),
             most=1,
         ),
+    ]
+
+
+def _judged() -> Sequence[Builder[Panel]]:
+    cells = f"sum by (label, verdict) (increase(detector_labelled_rows_total{JUDGED}{WINDOW}))"
+    return [
         lines(
             About(
                 "Labelled rows",
@@ -223,10 +228,11 @@ def _money() -> Sequence[Builder[Panel]]:
     ]
 
 
-def _labels() -> Sequence[Builder[Panel]]:
-    def rate(metric: str, by: str) -> str:
-        return f"sum by ({by}) (rate(detector_feedback_{metric}_total{WINDOW}))"
+def _feedback(metric: str, by: str) -> str:
+    return f"sum by ({by}) (rate(detector_feedback_{metric}_total{WINDOW}))"
 
+
+def _labels() -> Sequence[Builder[Panel]]:
     return [
         lines(
             About(
@@ -235,8 +241,8 @@ def _labels() -> Sequence[Builder[Panel]]:
                 "Scored rows and labels that feedback read, by what they said.",
                 NO_FEEDBACK,
             ),
-            Query(rate("scored", "kind"), "{{kind}} row"),
-            Query(rate("labels", "kind"), "{{kind}} label"),
+            Query(_feedback("scored", "kind"), "{{kind}} row"),
+            Query(_feedback("labels", "kind"), "{{kind}} label"),
             width=8,
         ),
         lines(
@@ -251,6 +257,11 @@ def _labels() -> Sequence[Builder[Panel]]:
             Query("sum by (topic) (detector_feedback_lag)", "{{topic}}"),
             width=8,
         ),
+    ]
+
+
+def _left_over() -> Sequence[Builder[Panel]]:
+    return [
         lines(
             About(
                 "Waited in vain",
@@ -258,10 +269,10 @@ def _labels() -> Sequence[Builder[Panel]]:
                 "Rows and labels that went without the other: late, or crowded out by others.",
                 NO_FEEDBACK,
             ),
-            Query(rate("expired", "side, reason"), "{{side}}, {{reason}}"),
+            Query(_feedback("expired", "side, reason"), "{{side}}, {{reason}}"),
         ),
         lines(
             About("Passed over", units.MessagesPerSecond, "Messages that are no labels or scores.", NO_FEEDBACK),
-            Query(rate("refused", "reason"), "{{reason}}"),
+            Query(_feedback("refused", "reason"), "{{reason}}"),
         ),
     ]
