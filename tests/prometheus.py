@@ -14,8 +14,7 @@ from urllib.error import HTTPError, URLError
 
 import yaml
 
-from tests.broker import NoBroker, present
-from tests.broker import free_ports as ports
+from tests.broker import NoBroker, free_ports, present
 
 # tests.broker has configured testcontainers by now.
 from testcontainers.core.container import DockerContainer  # isort: skip
@@ -68,7 +67,7 @@ def prometheus(folder: Path, jobs: Mapping[str, Sequence[str]]) -> Iterator[Prom
     """Scrapes the jobs' addresses (http://host:port) until the block ends. folder: for its configuration."""
     if not present().engine:
         raise NoBroker(NO_ENGINE)
-    (port,) = ports(1)
+    (port,) = free_ports(1)
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(_configuration(jobs)))
     path.chmod(0o644)
