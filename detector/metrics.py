@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -307,8 +308,10 @@ class Metrics:
         drift: Drift,
         counts: Callable[[], ByPartition] = dict,
         clock: Callable[[], float] = time,
+        topic: str = "",
     ) -> None:
         """counts: what became of the messages of the partitions that are here, as far as it is visible."""
+        self._topic = topic
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._shown(PartitionCounts(counts))
@@ -318,6 +321,11 @@ class Metrics:
         self._changes = self._counter(
             "detector_drift_changes", "Features, and the score, that changed to a state.", "state", STATES
         )
+        self._reasons = self._counter(
+            "detector_alert_reasons", "Alerts by the feature that carries most of their score.", "feature"
+        )
+        self._features: frozenset[str] = frozenset()
+        self._know(drift.features)
         self._latency = self._shown(LatencyHistogram())
         self._batch = Histogram(
             "detector_batch_rows", "Messages in a batch.", buckets=BATCH_ROWS, registry=self.registry
@@ -337,7 +345,9 @@ class Metrics:
 
     def _settled(self, model: ModelName) -> None:
         """What changes seldom: the model, and what was asked of this member."""
-        self._model = Info("detector_model", "The model that is served.", registry=self.registry)
+        self._model = Info(
+            "detector_model", "The model that is served, and the topic of its rows.", registry=self.registry
+        )
         self._made = Gauge(
             "detector_model_created_timestamp_seconds",
             "When the model that is served was trained, s since 1970.",
@@ -361,12 +371,23 @@ class Metrics:
         return counter
 
     def _name(self, model: ModelName) -> None:
-        self._model.info({"name": bounded(model.name), "version": bounded(model.version), "sha256": model.sha256})
+        told = {"name": bounded(model.name), "version": bounded(model.version), "sha256": model.sha256}
+        self._model.info({**told, "topic": self._topic})
+
+    def _know(self, features: Iterable[str]) -> None:
+        """The served model's features have a series each from here on, those that it lacks have none any more."""
+        known = frozenset(features)
+        for gone in self._features - known:
+            self._reasons.remove(gone)
+        for feature in known - self._features:
+            self._reasons.labels(feature)
+        self._features = known
 
     def serve(self, threshold: float, model: ModelName, drift: Drift) -> None:
         """Another model from here on: its scores and its drift begin anew."""
         self._scores.restart(threshold)
         self._drift.drift = drift
+        self._know(drift.features)
         self._name(model)
 
     def describe(self, made: float, replicas: int, **service: str) -> None:
@@ -417,6 +438,8 @@ class Metrics:
             self._partitions.judged(outcome.verdicts.segments)
             self._partitions.last |= outcome.last
             self._latency.observe(np.maximum(when - outcome.alert_times / 1000, 0.0), outcome.alerts, when)
+            for feature, alerts in Tally(outcome.features).items():
+                self._reasons.labels(feature).inc(alerts)
 
     def aborted(self) -> None:
         """A batch was aborted, and will be read again."""

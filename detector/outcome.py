@@ -20,7 +20,8 @@ class Outcome:
     """What a batch came to, to be told once it is visible.
 
     counts: by partition. alerts: ids (k,), alert_times: event times (k,) of the alerting rows, last: by partition that
-    of its last row; ms since 1970. shadow: how another model judged the rows, if one did.
+    of its last row; ms since 1970. shadow: how another model judged the rows, if one did. features: of each alert the
+    one that carries most of its score.
     """
 
     verdicts: Verdicts
@@ -29,6 +30,7 @@ class Outcome:
     alert_times: NDArray[np.int64]
     last: dict[int, int]
     shadow: Tally | None = None
+    features: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -42,5 +44,7 @@ class Outcome:
         """Takes what is needed of a batch, so that its messages can go."""
         ends = rows.times([int(at[-1]) for _, at in rows.parts]).tolist()
         last = {partition: time for (partition, _), time in zip(rows.parts, ends, strict=True)}
-        counts = counted(rows, verdicts.alerting, rejects)
-        return cls(verdicts, counts, [alert.id for alert in alerts], rows.times(verdicts.alerting), last, shadow)
+        told = list(alerts)
+        counts, ids = counted(rows, verdicts.alerting, rejects), [alert.id for alert in told]
+        features = [alert.reasons[0].feature for alert in told]
+        return cls(verdicts, counts, ids, rows.times(verdicts.alerting), last, shadow, features)

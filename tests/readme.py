@@ -77,7 +77,7 @@ def _main() -> dict[str, str]:
             ),
         ),
         "backtest-settings": settings_table(BacktestSettings),
-        "metrics": metrics_table(_detector()),
+        "metrics": metrics_table(detector_registry()),
         "client-metrics": metrics_table(Families(lambda: families({})).registry),
         "log-events": table(("event", "level", "fields", "meaning"), _events()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
@@ -113,7 +113,8 @@ def _events() -> Iterable[Sequence[str]]:
         yield f"`{name}`", event.level, " ".join(f"`{field}`" for field in event.fields.split()), event.meaning
 
 
-def _detector() -> CollectorRegistry:
+def detector_registry() -> CollectorRegistry:
+    """The metrics of a detector that has done nothing yet, with a model of one feature."""
     nothing = Reference.of([np.zeros(1, np.float32)] * 2)
     return Metrics(1.0, ModelName("", "", ""), Drift(nothing, ["feature"])).registry
 

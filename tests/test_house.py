@@ -107,6 +107,7 @@ def test_the_house_stands() -> None:
         ("cryptography", "detector.signature"),
         ("structlog", "detector.log"),
         ("opentelemetry", "detector.traces"),
+        ("grafana_foundation_sdk", "deploy.grafana"),
     ],
 )
 def test_one_door(library: str, door: str) -> None:

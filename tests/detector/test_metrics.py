@@ -35,17 +35,17 @@ NOW = 2_000_000.0
 
 
 def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
-    return Metrics(threshold, MODEL, drift or a_drift(), dict, lambda: NOW)
+    return Metrics(threshold, MODEL, drift or a_drift(), dict, lambda: NOW, "rows")
 
 
 def with_counts(counts: Counts) -> Metrics:
-    return Metrics(1.0, MODEL, a_drift(), lambda: counts.visible, lambda: NOW)
+    return Metrics(1.0, MODEL, a_drift(), lambda: counts.visible, lambda: NOW, "rows")
 
 
-def a_drift() -> Drift:
-    """Of features a and b and the score, against the same normal rows."""
+def a_drift(features: Sequence[str] = ("a", "b")) -> Drift:
+    """Of these features and the score, against the same normal rows."""
     column = np.linspace(0, 1, 500, dtype=np.float32)
-    return Drift(Reference.of([column] * 3), ["a", "b"], rows=100, every=1)
+    return Drift(Reference.of([column] * (len(features) + 1)), features, rows=100, every=1)
 
 
 def samples(told: Metrics, accept: str = "") -> dict[Key, float]:
@@ -72,11 +72,13 @@ def outcome(
     alert_times: Sequence[int] = (),
     last: Mapping[int, int] | None = None,
     alerts: Sequence[str] | None = None,
+    features: Sequence[str] = (),
 ) -> Outcome:
     """All of it in partition 0."""
     counts = {0: Count(len(judged.scores), len(alert_times), dict(Tally(reasons)))}
     ids = [f"rows/0/{i}" for i in range(len(alert_times))] if alerts is None else alerts
-    return Outcome(judged, counts, ids, np.array(alert_times, np.int64), dict(last or {}))
+    times = np.array(alert_times, np.int64)
+    return Outcome(judged, counts, ids, times, dict(last or {}), features=features)
 
 
 def buckets(told: Metrics, name: str) -> dict[float, float]:
@@ -159,7 +161,9 @@ def test_closed_sets_are_there_from_the_start() -> None:
         assert found["detector_rejects_total", frozenset({("reason", reason), ("partition", "7")})] == 0
     for outcome in OUTCOMES:
         assert found["detector_transactions_total", frozenset({("outcome", outcome)})] == 0
-    assert found["detector_model_info", frozenset({("name", "cards"), ("version", "7"), ("sha256", "abc")})] == 1
+    assert found["detector_alert_reasons_total", frozenset({("feature", "b")})] == 0
+    named = {("name", "cards"), ("version", "7"), ("sha256", "abc"), ("topic", "rows")}
+    assert found["detector_model_info", frozenset(named)] == 1
 
 
 def test_alerted() -> None:
@@ -168,6 +172,23 @@ def test_alerted() -> None:
     told.committed([outcome(verdicts([9]), alert_times=[1_999_999_996, 1_999_998_000, 2_000_007_000])], NOW)
     assert value(told, "detector_alert_latency_seconds_count") == 3
     assert value(told, "detector_alert_latency_seconds_sum") == pytest.approx(2.004)
+
+
+def test_reasons() -> None:
+    """Each alert counts once, with the feature that carries most of it."""
+    told = metrics()
+    told.committed([outcome(verdicts([9]), alert_times=[0, 1, 2], features=["b", "a", "b"])], NOW)
+    assert value(told, "detector_alert_reasons_total", feature="a") == 1
+    assert value(told, "detector_alert_reasons_total", feature="b") == 2
+
+
+def test_reasons_of_another_model() -> None:
+    """A feature that both models have goes on counting; one that is gone has no series, a new one begins at 0."""
+    told = metrics()
+    told.committed([outcome(verdicts([9]), alert_times=[0, 1], features=["b", "a"])], NOW)
+    told.serve(1.0, MODEL, a_drift(("b", "c")))
+    found = {dict(labels)["feature"]: count for (name, labels), count in samples(told).items() if "reasons" in name}
+    assert found == {"b": 1, "c": 0}
 
 
 def test_aborted() -> None:

@@ -1,0 +1,217 @@
+"""Every query of the dashboards returns data from a real Prometheus that scrapes detectors, feedback and a replay."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import cycle, islice
+from operator import eq
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.broker import Broker, create_topic
+from tests.deploy.test_grafana import NAMES, panels, read
+from tests.integration.line import (
+    Running,
+    Topics,
+    alerts_of,
+    await_true,
+    detector_command,
+    make_topics,
+    positions,
+    send,
+)
+from tests.integration.test_signals import CUT, publish, samples_of, simulated
+from tests.prometheus import Prometheus, prometheus
+from trainer.simulate import simulated_cards
+
+SECONDS = 90.0
+"""How long the line may take until all have data."""
+
+FILLED = {"$__rate_interval": "5s", "$__range": "120s"}
+ROWS, SHIFTED_FROM = 20_000, 1_500
+OFTEN = ("--drift-rows", "256", "--drift-every", "1", "--window", "256", "--stride", "64", "--min-rows", "64")
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """A Prometheus that scrapes a line at work, and since when, s since 1970. beats: a topic that is at rest."""
+
+    prometheus: Prometheus
+    since: float
+    beats: Topics
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query of a dashboard. place: the panel's or annotation's title. over_time: asked so, else as it is now."""
+
+    board: str
+    place: str
+    expr: str
+    over_time: bool
+
+
+def asked(board: str) -> list[Asked]:
+    """Every query of a dashboard's panels and annotations."""
+    found = read(board)
+    queries = [
+        Asked(board, panel["title"], target["expr"], target["range"])
+        for panel in panels(found)
+        for target in panel["targets"]
+    ]
+    return queries + [Asked(board, one["name"], one["expr"], True) for one in found["annotations"]["list"]]
+
+
+def choices(board: str, topic: str, source: Prometheus) -> dict[str, str]:
+    """What Grafana puts in place of the variables where a topic was chosen and of all others everything."""
+    filled = {"$topic": topic}
+    for one in read(board)["templating"]["list"]:
+        if one["type"] == "query" and one["name"] != "topic":
+            wanted = re.fullmatch(r"label_values\((.*), (\w+)\)", one["query"])
+            assert wanted
+            values = source.label_values(wanted[2], fill(wanted[1], filled))
+            every = "|".join(re.sub(r"([\\^$*+?.()|\[\]{}])", r"\\\\\1", value) for value in values)
+            filled[f"${one['name']}"] = one.get("allValue") or f"({every})"
+    return filled
+
+
+def fill(expr: str, filled: dict[str, str]) -> str:
+    """PromQL with its variables' values."""
+    for name, value in filled.items():
+        expr = expr.replace(name, value)
+    return expr
+
+
+def has_data(one: Asked, filled: dict[str, str], scraped: Scraped) -> bool:
+    """Whether there is at least one number in the answer."""
+    expr = fill(one.expr, {**FILLED, **filled})
+    assert not re.search(r"\$[a-z_]", expr), expr
+    if one.over_time:
+        found = scraped.prometheus.over_time(expr, scraped.since, time.time())
+    else:
+        found = scraped.prometheus.now(expr)
+    values = [pair for series in found for pair in series.get("values", [series.get("value")])]
+    return any(math.isfinite(float(value)) for _, value in values)
+
+
+def shifted_cards(folder: Path) -> Path:
+    """Card rows with many frauds; from a row on V4 lies far from where it lay in training."""
+    frame = pd.concat([simulated_cards(5_000, seed, fraud_share=0.05) for seed in range(ROWS // 5_000)])
+    frame["Time"] = np.arange(len(frame), dtype=float)
+    frame.loc[frame["Time"] >= SHIFTED_FROM, "V4"] += 5 * float(frame["V4"].std())
+    path = folder / "rows.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def feedback_command(topics: Topics) -> list[str]:
+    """Of the scores and labels of a test's topics."""
+    named = [part for one in ("scores", "labels", "feedback") for part in (f"--{one}-topic", f"{topics.name}.{one}")]
+    where = ("--bootstrap-servers", topics.bootstrap, "--metrics-port", "0", "--feedback-group", topics.name)
+    return [sys.executable, "-m", "detector", "feedback", *where, *named, "--commit-seconds", "0.2"]
+
+
+def replay_command(topics: Topics, data: Path, model: Path) -> list[str]:
+    """Rows at a pace, labels beside them, never far ahead of the detectors."""
+    where = ("--bootstrap-servers", topics.bootstrap, "--topic", topics.input, "--metrics-port", "0")
+    pace = ("--speed", "200/s", "--max-lead", "5000", "--group", topics.name, "--labels-topic", f"{topics.name}.labels")
+    return [sys.executable, "-m", "replay", str(data), *where, *pace, "--model", str(model)]
+
+
+def commands(cards: Topics, beats: Topics, model: Path, ecg_model: Path) -> list[list[str]]:
+    """Two detectors of cards, one of them with a shadow; one of heartbeats, sample by sample; and feedback."""
+    scored = ("--scores-topic", f"{cards.name}.scores", "--scores-amount", "Amount", *OFTEN)
+    return [
+        detector_command(cards, model, *scored, "--shadow-model", str(model)),
+        detector_command(cards, model, *scored),
+        detector_command(beats, ecg_model, *CUT, *OFTEN),
+        feedback_command(cards),
+    ]
+
+
+@pytest.fixture(scope="module")
+def scraped(
+    broker: Broker, artifact_dir: Path, ecg_artifact_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scraped]:
+    """The line at work under a replay whose rows drift, some messages being no rows."""
+    folder = tmp_path_factory.mktemp("grafana")
+    data = shifted_cards(folder)
+    cards, beats = make_topics(broker.bootstrap), make_topics(broker.bootstrap)
+    for name in ("scores", "labels"):
+        create_topic(broker.bootstrap, f"{cards.name}.{name}", 2)
+    create_topic(broker.bootstrap, f"{cards.name}.feedback", 1, cleanup_policy="compact")
+    with ExitStack() as ending:
+        line = []
+        for command in (
+            *commands(cards, beats, artifact_dir, ecg_artifact_dir),
+            replay_command(cards, data, artifact_dir),
+        ):
+            line.append(Running(command))
+            ending.callback(line[-1].close)
+        publish(beats, islice(samples_of(simulated()), 27_000))
+        send(broker.bootstrap, cards.input, [(b"no row", partition, []) for partition in islice(cycle(range(4)), 40)])
+        jobs = {
+            "detector": [one.address() for one in line[:3]],
+            "feedback": [line[3].address()],
+            "replay": [line[4].address().removesuffix("/metrics")],
+        }
+        since = time.time()
+        source = ending.enter_context(prometheus(folder, jobs))
+        await_true(lambda: source.up(5), "all are scraped")
+        await_true(lambda: eq(*positions(beats)), "the heartbeats are judged")
+        yield Scraped(source, since, beats)
+
+
+def test_every_query_returns_data(scraped: Scraped, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of panels and annotations, for one of the topics that may be chosen, with all of its models and detectors."""
+    queries = [one for board in NAMES for one in asked(board)]
+    left = list(queries)
+
+    def none_left() -> bool:
+        for topic in scraped.prometheus.label_values("topic", "detector_model_info"):
+            filled = {board: choices(board, topic, scraped.prometheus) for board in NAMES}
+            left[:] = [one for one in left if not has_data(one, filled[one.board], scraped)]
+        return not left
+
+    try:
+        await_true(none_left, "all queries return data", SECONDS)
+    except AssertionError:
+        pytest.fail("no data: " + "; ".join(f"{one.board}, {one.place}: {one.expr}" for one in left))
+    places = {(one.board, one.place) for one in queries}
+    with capsys.disabled():
+        print(f"\ndashboards: {len(queries)} queries of {len(places)} panels and annotations, all returned data")
+
+
+def test_variables_offer_what_there_is(scraped: Scraped) -> None:
+    """Each topic is offered, and for a topic the detectors that read it and no others."""
+    source = scraped.prometheus
+    topics = source.label_values("topic", "detector_model_info")
+    assert len(topics) == 2
+    found = {topic: choices("drift", topic, source) for topic in topics}
+    counts = sorted(one["$instance"].count("|") + 1 for one in found.values())
+    assert counts == [1, 2]
+    assert all(one["$feature"] == ".*" for one in found.values())
+
+
+def test_reasons_are_those_of_the_alerts(scraped: Scraped) -> None:
+    """Counted by the feature that carries most of them, alerts are those on the topic, feature by feature."""
+    told = Tally(alert["reasons"][0]["feature"] for alert in alerts_of(scraped.beats))
+    of_beats = f'on (instance) group_left () detector_model_info{{topic="{scraped.beats.input}"}}'
+    expr = f"sum by (feature) (detector_alert_reasons_total * {of_beats}) > 0"
+
+    def counted() -> bool:
+        found = {one["metric"]["feature"]: int(one["value"][1]) for one in scraped.prometheus.now(expr)}
+        return found == told
+
+    assert told
+    await_true(counted, f"counted are {dict(told)}")
