@@ -213,6 +213,15 @@ class AuditSettings(Scoring):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckSettings(Settings):
+    """What `python -m detector check` can be told: all that `run` can, and how to tell of it."""
+
+    strict: bool = setting(False, "a warning too makes the exit code 1")
+    acls: bool = setting(False, "print the least set of ACLs, as arguments of kafka-acls.sh, and look at nothing")
+    json: bool = setting(False, "a line of JSON for each finding")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeadLetterSettings(InputSettings):
     """What `python -m detector dead-letters` can be told."""
 

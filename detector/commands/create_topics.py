@@ -7,8 +7,9 @@ from detector.kafka import BROKERS_DEFAULT, COMPACTED, connect, created
 
 ABOUT = "make the topics that do not exist yet"
 DETAIL = """\
-Makes the topics that do not exist yet, as the broker makes them by default but for what is said here. Of labels, and
-of the state of `feedback`, the last record of each key is kept (compaction); which model served when is kept for ever."""
+Makes the topics that do not exist yet, as the broker makes them by default but for what is said here. Of labels,
+and of the state of `feedback`, the last record of each key is kept (compaction); which model served when is kept for
+ever."""
 SETTINGS = settings.TopicSettings
 
 DAY_MS = 86_400_000
