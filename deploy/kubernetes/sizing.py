@@ -1,4 +1,4 @@
-"""`python -m deploy.kubernetes.sizing`: how far behind fleets of several sizes fall, as a table."""
+"""`python -m deploy.kubernetes.sizing`: how far behind fleets of several sizes fall; writes the table into sizing.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deploy.kubernetes.simulation import Course, Faults, Floats, Load, Scaler, S
 MEASURED = Path(__file__).with_name("service_times.json")
 """Microseconds a row, step by step, by form: `python -m tests.benchmarks.service_times` measures them."""
 
+PAGE = Path(__file__).with_name("sizing.md")
 HOUR = 3600.0
 SEEDS = range(3)
 
@@ -96,5 +97,14 @@ def table(scenarios: list[Scenario], seconds: float = HOUR) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (HEAD, ("---",) * len(HEAD), *lines))
 
 
+def filled(page: str, made: str) -> str:
+    """The page with its table made anew."""
+    begin, end = (f"<!-- {mark}simulation -->" for mark in ("", "/"))
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n{made}\n{end}{rest.partition(end)[2]}"
+
+
 if __name__ == "__main__":
-    print(table(SCENARIOS))
+    told = table(SCENARIOS)
+    PAGE.write_text(filled(PAGE.read_text(), told))
+    print(told)

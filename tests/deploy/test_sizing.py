@@ -142,6 +142,12 @@ def test_the_measured_times_are_there() -> None:
     assert all(len(times) >= 5 and (times > 0).all() for times in found.values())
 
 
+def test_the_page_has_the_table() -> None:
+    """The page shows what the simulation says now."""
+    page = sizing.PAGE.read_text()
+    assert page == sizing.filled(page, sizing.table(sizing.SCENARIOS)), "run `python -m deploy.kubernetes.sizing`"
+
+
 def test_the_table() -> None:
     """A line for each scenario, with as many cells as the head has."""
     lines = sizing.table(sizing.SCENARIOS[:2], 60).splitlines()
