@@ -204,7 +204,7 @@ def simulate(scenario: Scenario, row_seconds: Floats, seconds: float, seed: int 
     """
     load, faults = scenario.load, scenario.faults
     rng = np.random.default_rng(seed)
-    times = np.arange(1, int(seconds / STEP_SECONDS) + 1) * STEP_SECONDS
+    times: Floats = np.arange(1, int(seconds / STEP_SECONDS) + 1) * STEP_SECONDS
     come = np.cumsum(load.at(times)) * STEP_SECONDS
     shares = load.shares()
     fleet, scaler, done = Fleet(load.partitions, faults), Autoscaler(scenario.scaler), np.zeros(load.partitions)

@@ -1,4 +1,4 @@
-"""`python -m deploy.kubernetes.sizing`: how far behind fleets of several sizes fall; writes the table into sizing.md."""
+"""`python -m deploy.kubernetes.sizing`: how far behind fleets of several sizes fall; writes the table of sizing.md."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ SCENARIOS = [
     ),
     Scenario("100,000 rows/s, calm", "json", Load(rate=1e5, partitions=12), Scaler(least=2, most=12)),
     Scenario(
-        "100,000 rows/s, bursts x 5, deaths",
+        "100,000 rows/s, bursts x 10, deaths",
         "json",
-        Load(rate=1e5, partitions=12, burst=5),
+        Load(rate=1e5, partitions=12, burst=10),
         Scaler(least=2, most=12),
         Faults(between=600),
     ),
     Scenario(
         "the same, four members at least",
         "json",
-        Load(rate=1e5, partitions=12, burst=5),
+        Load(rate=1e5, partitions=12, burst=10),
         Scaler(least=4, most=12),
         Faults(between=600),
     ),
     Scenario(
         "the same, not scaled",
         "json",
-        Load(rate=1e5, partitions=12, burst=5),
+        Load(rate=1e5, partitions=12, burst=10),
         Scaler(least=2, most=2),
         Faults(between=600),
     ),

@@ -6,7 +6,8 @@ import json
 import time
 import urllib.error
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -30,6 +31,16 @@ def line() -> Iterator[Stack]:
 def alerts(line: Stack) -> int:
     """Alerts that readers of committed messages see."""
     return len(read_committed(line.bootstrap, "alerts"))
+
+
+def status(line: Stack, service: str) -> str:
+    """Whether a container runs, or how it ended."""
+    return str(line.state(service)["Status"])
+
+
+def health(line: Stack, service: str) -> str:
+    """What its health check says."""
+    return str(line.state(service)["Health"]["Status"])
 
 
 def answers(line: Stack) -> bool:
@@ -67,7 +78,7 @@ def test_bare_of_rights(line: Stack, service: str) -> None:
 def test_healthy(line: Stack) -> None:
     """The health check of each image that has one says so."""
     for service in ("detector-1", "detector-2", "feedback"):
-        await_true(lambda one=service: line.state(one)["Health"]["Status"] == "healthy", f"{service} to be healthy")
+        await_true(partial(is_, health, line, service, "healthy"), f"{service} to be healthy")
 
 
 @pytest.mark.long
@@ -76,9 +87,9 @@ def test_each_restarted_and_nothing_lost(line: Stack) -> None:
     for service in LASTING:
         line.run("restart", "-t", "0", service)
         if service != "replay":
-            await_true(lambda one=service: line.state(one)["Status"] == "running", service)
+            await_true(partial(is_, status, line, service, "running"), service)
         seen = alerts(line)
-        await_true(lambda before=seen: alerts(line) > before or done(line), f"alerts after {service}", 120)
+        await_true(partial(went_on, line, seen), f"alerts after {service}", 120)
     await_true(lambda: done(line), "the replay's end", 300)
     assert line.state("replay")["ExitCode"] == 0
     rows = [dict(one.headers())["row-id"] for one in read_committed(line.bootstrap, "transactions")]
@@ -87,9 +98,19 @@ def test_each_restarted_and_nothing_lost(line: Stack) -> None:
     await_true(lambda: labelled(line) == ROWS, "all labels to be counted")
 
 
+def is_(told: Callable[[Stack, str], str], line: Stack, service: str, wanted: str) -> bool:
+    """Whether a service says so."""
+    return told(line, service) == wanted
+
+
+def went_on(line: Stack, before: int) -> bool:
+    """Whether there are more alerts than before, or no more rows."""
+    return alerts(line) > before or done(line)
+
+
 def done(line: Stack) -> bool:
     """Whether the replay has sent all."""
-    return line.state("replay")["Status"] == "exited"
+    return status(line, "replay") == "exited"
 
 
 def audited(line: Stack) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_finding_as_text() -> None:
 
 def test_the_least_acls() -> None:
     """What is needed follows the settings: what is not written to, or not used, asks for nothing."""
-    told = {"model": Path("m"), "bootstrap_servers": "b"}
+    told: dict[str, Any] = {"model": Path("m"), "bootstrap_servers": "b"}
     whole = needed(Settings(**told))
     assert [one for one in whole if one.resource == "transactional-id"] == [
         Acl("transactional-id", "detector.", "Write", prefixed=True)

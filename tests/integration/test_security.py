@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,8 @@ def oauth(broker: Guarded, folder: Path) -> Access:
     return Access(broker.sasl, {**tls(broker), **own}, "User:detector-by-token")
 
 
-WAYS = [mtls, scram, oauth]
+Way = Callable[[Guarded, Path], Access]
+WAYS: list[Way] = [mtls, scram, oauth]
 
 
 def acls(topics: Topics, model: Path, **more: str) -> list[Acl]:
@@ -117,7 +118,7 @@ def check(topics: Topics, cards: Cards, access: Access) -> tuple[int, list[dict[
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_exactly_the_least(cards: Cards, broker: Guarded, tmp_path: Path, way: type[Access]) -> None:
+def test_exactly_the_least(cards: Cards, broker: Guarded, tmp_path: Path, way: Way) -> None:
     """With the ACLs that are listed and no others, a detector reads, alerts and commits; `check` is content."""
     topics, access = make_topics(broker.bootstrap), way(broker, tmp_path)
     broker.allow(access.principal, acls(topics, cards.model))
