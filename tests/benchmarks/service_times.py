@@ -82,9 +82,10 @@ def watched(detector: Running, rows: int) -> tuple[list[float], list[int]]:
 
 
 def committed(metrics: str) -> int:
-    """The counter of rows in a scrape."""
-    line = next(line for line in metrics.splitlines() if line.startswith("detector_rows_total"))
-    return round(float(line.split()[-1]))
+    """The counter of rows in a scrape, over all its labels."""
+    return round(
+        sum(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith("detector_rows_total"))
+    )
 
 
 def costs(times: Sequence[float], counts: Sequence[int]) -> list[float]:
