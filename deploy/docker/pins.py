@@ -1,5 +1,7 @@
 """The part of requirements.lock that some of the project's extras need: `python pins.py [EXTRA ...]`.
 
+`python pins.py --only NAME` is one package of it alone.
+
 Stands alone: the Dockerfile runs it before anything is installed. The lock says of each package who asks for it
 ("# via"), which is all that is needed to follow the bare dependencies and those of the extras down.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,9 +69,15 @@ def subset(lock: str, project: Mapping[str, Any], extras: Iterable[str]) -> list
     return [pin for pin in every if pin.name in found]
 
 
-if __name__ == "__main__":
-    here = Path.cwd()
-    chosen = subset(
-        (here / "requirements.lock").read_text(), tomllib.loads((here / "pyproject.toml").read_text()), sys.argv[1:]
-    )
+def main(arguments: Sequence[str]) -> None:
+    """Prints what is asked for, out of the files of the current directory."""
+    lock = Path("requirements.lock").read_text()
+    if arguments[:1] == ["--only"]:
+        chosen = [pin for pin in pins(lock) if pin.name in arguments[1:]]
+    else:
+        chosen = subset(lock, tomllib.loads(Path("pyproject.toml").read_text()), arguments)
     print("\n".join(pin.text for pin in chosen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -84,6 +84,14 @@ def test_unknown_extra() -> None:
     assert done.stderr.startswith("pins: the project has no extra 'nonsense'; it has console, ")
 
 
+def test_one_package_alone() -> None:
+    """--only prints a package without what it needs: what builds the project needs nothing."""
+    command = [sys.executable, str(DOCKER / "pins.py"), "--only", "setuptools"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert re.findall(r"^(\S+)==", told, re.MULTILINE) == ["setuptools"]
+    assert "--hash=sha256:" in told
+
+
 @contextmanager
 def answering(status: int) -> Iterator[int]:
     """A port that answers so."""

@@ -123,7 +123,8 @@ def test_exactly_the_least(cards: Cards, broker: Guarded, tmp_path: Path, way: W
     topics, access = make_topics(broker.bootstrap), way(broker, tmp_path)
     broker.allow(access.principal, acls(topics, cards.model))
     send(broker.bootstrap, topics.input, messages(cards, ROWS, "json", topics.partitions))
-    assert check(topics, cards, access) == (0, [])
+    code, wrong = check(topics, cards, access)
+    assert (code, wrong) == (0, []), wrong
     code, said = run(topics, cards, access)
     assert code == 0, said
     line = artifact.load(cards.model).threshold.value
