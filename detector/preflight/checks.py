@@ -136,7 +136,7 @@ def _rows(s: Settings, admin: Any, facts: TopicFacts, serving: Serving | None) -
 
 def _newest(s: Settings, admin: Any, partitions: int) -> list[Message]:
     ends = extent(admin, s.input_topic, range(partitions))
-    reader = Reader(s.bootstrap_servers, s.kafka)
+    reader = Reader(s.bootstrap_servers, s.kafka, s.group)
     try:
         ranges = {partition: (max(low, high - NEWEST_ROWS), high) for partition, (low, high) in ends.items()}
         return [message for messages in reader.between(s.input_topic, ranges) for message in messages]
