@@ -227,10 +227,10 @@ def simulate(scenario: Scenario, row_seconds: Floats, seconds: float, seed: int 
 
 def _taken(fleet: Fleet, waiting: Floats, row_seconds: Floats, now: float) -> Floats:
     """Rows of each partition (partitions,) that its owner scores in one step."""
-    open_ = np.where((fleet.standing <= now) & np.isin(fleet.owner, list(fleet.up)), waiting, 0.0)
-    for member in fleet.up:
-        mine = fleet.owner == member
-        able, here = STEP_SECONDS / row_seconds[member], open_[mine].sum()
-        if here > able:
-            open_[mine] *= able / here
-    return open_
+    able = np.zeros(max(len(row_seconds), int(fleet.owner.max()) + 1))
+    up = list(fleet.up)
+    able[up] = STEP_SECONDS / row_seconds[up]
+    open_ = np.where((fleet.standing <= now) & (fleet.owner != NOBODY), waiting, 0.0)
+    here = np.bincount(fleet.owner[fleet.owner != NOBODY], open_[fleet.owner != NOBODY], len(able))
+    part = np.minimum(np.divide(able, here, out=np.ones_like(able), where=here > 0), 1.0)
+    return np.where(fleet.owner != NOBODY, open_ * part[fleet.owner], 0.0)
