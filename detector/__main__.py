@@ -9,11 +9,12 @@ from typing import Any
 
 from detector import settings
 from detector.command import ended, told
-from detector.commands import audit, create_topics, dead_letters, feedback, run
+from detector.commands import audit, check, create_topics, dead_letters, feedback, run
 
 PREFIX = "DETECTOR_"
 COMMANDS: dict[str, Any] = {
     "run": run,
+    "check": check,
     "create-topics": create_topics,
     "audit": audit,
     "dead-letters": dead_letters,

@@ -285,7 +285,7 @@ class Service:
         return Drift(artifact.reference, artifact.schema.features, s.drift_rows, s.drift_every, levels)
 
     def _read_back(self, ranges: Ranges) -> Iterator[Batch]:
-        reader = Reader(self.settings.bootstrap_servers, self.settings.kafka)
+        reader = Reader(self.settings.bootstrap_servers, self.settings.kafka, self.settings.group)
         try:
             for batch in reader.batches(self.settings.input_topic, ranges):
                 self._turned = time.monotonic()

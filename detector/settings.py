@@ -174,6 +174,14 @@ class TopicSettings:
     scores_topic: str = setting("scores", "topic for each row's score; none: make none")
     feedback_topic: str = setting("feedback", "compacted topic for the state of `feedback`; none: make none")
     partitions: int = setting(4, "partitions of each topic: the most detectors that can share the input", least=1)
+    replication: int = setting(0, "copies of each partition; 0: the broker's default", least=0)
+    min_insync: int = setting(
+        0, "copies that must have a record before it counts as written; 0: the broker's default", least=0
+    )
+    rows_days: float = setting(0.0, "how long rows and scores are kept, days; 0: the broker's default", least=0)
+    alerts_days: float = setting(
+        0.0, "how long alerts, dead letters and changes of drift are kept, days; 0: the broker's default", least=0
+    )
     kafka: dict[str, str] = setting({}, "any librdkafka property, KEY=VALUE; may be repeated")
 
     def names(self) -> list[str]:
@@ -206,6 +214,15 @@ class AuditSettings(Scoring):
     def since_ms(self) -> int | None:
         """`since` in ms since 1970 UTC; None where it is not given."""
         return milliseconds("since", self.since) if self.since else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSettings(Settings):
+    """What `python -m detector check` can be told: all that `run` can, and how to tell of it."""
+
+    strict: bool = setting(False, "a warning too makes the exit code 1")
+    acls: bool = setting(False, "print the least set of ACLs, as arguments of kafka-acls.sh, and look at nothing")
+    json: bool = setting(False, "a line of JSON for each finding")
 
 
 @dataclass(frozen=True, kw_only=True)

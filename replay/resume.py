@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from detector.errors import Failure, UsageError
-from detector.kafka import Reader, Record, check_topics, connect, created
+from detector.kafka import COMPACTED, Reader, Record, check_topics, connect, created
 from detector.kafka.extent import decided, extent
 from replay.columns import Columns
 from replay.history import History
@@ -84,7 +84,7 @@ class Ledger:
 def prepare(chosen: Settings) -> None:
     """Makes the topic of positions where it is not there: one partition, compacted."""
     admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
-    if created(admin, [chosen.resume_topic], 1, compacted=[chosen.resume_topic]):
+    if created(admin, [chosen.resume_topic], 1, {chosen.resume_topic: COMPACTED}):
         _await_leader(chosen, admin)
 
 

@@ -47,7 +47,6 @@ NO_BROKER = "Integration tests need Apache Kafka: a Docker engine that answers, 
 PROPERTIES = "server.properties"
 MEGABYTE = 1024 * 1024
 
-# Keys here hold neither "_" nor "-": the image's KAFKA_* variables would need escapes for them.
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -341,10 +340,10 @@ def _start_docker(node: Node, more: Mapping[str, str], network: Network | None) 
     # One port number inside and outside: the broker calls itself, too, by the address that it advertises.
     properties = _properties(node, "", "/var/lib/kafka/data", more)
     container = DockerContainer(IMAGE, env={"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": HEAP})
-    container.with_envs(**{"KAFKA_" + key.upper().replace(".", "_"): value for key, value in properties.items()})
+    container.with_envs(**{variable(key): value for key, value in properties.items()})
     if network is not None:
         container.with_network(network).with_network_aliases(node.host)
-    for port in (node.port, node.back):
+    for port in (node.port, node.back, node.inside):
         # with_bind_ports takes no address, and would open the port to the network.
         cast(dict[str, Any], container.ports)[str(port)] = ("127.0.0.1", port)
     broker = DockerBroker(node, node.bootstrap, container)
@@ -355,6 +354,11 @@ def _start_docker(node: Node, more: Mapping[str, str], network: Network | None) 
         broker.stop()
         raise
     return broker
+
+
+def variable(key: str) -> str:
+    """The variable of Kafka's image that stands for a property."""
+    return "KAFKA_" + key.upper().replace("_", "__").replace("-", "___").replace(".", "_")
 
 
 def _engine_answers() -> bool:

@@ -21,6 +21,7 @@ from detector.metrics import Families, Metrics
 from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,
+    CheckSettings,
     DeadLetterSettings,
     FeedbackSettings,
     Settings,
@@ -61,6 +62,7 @@ def _main() -> dict[str, str]:
         "reasons": table(("reason", "meaning"), ((f"`{name}`", meaning) for name, meaning in REASONS.items())),
         "detector-settings": settings_table(Settings),
         "topic-settings": settings_table(TopicSettings),
+        "check-settings": settings_table(CheckSettings, beside=Settings),
         "audit-settings": settings_table(AuditSettings),
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "feedback-settings": settings_table(FeedbackSettings),
@@ -97,10 +99,13 @@ def escaped(cell: str) -> str:
     return cell.replace("|", "\\|")
 
 
-def settings_table(cls: type[Any]) -> str:
-    """Flag, default and meaning of each setting."""
+def settings_table(cls: type[Any], beside: type[Any] | None = None) -> str:
+    """Flag, default and meaning of each setting. beside: a class whose settings are told elsewhere."""
     rows = []
+    elsewhere = {f.name for f in fields(beside)} if beside else set()
     for f in fields(cls):
+        if f.name in elsewhere:
+            continue
         choices = " ".join(f"`{choice}`" for choice in f.metadata["choices"])
         meaning = f.metadata["meaning"] + (f" ({choices})" if choices else "")
         default = default_text(f)

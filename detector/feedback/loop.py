@@ -103,7 +103,7 @@ class Feedback:
     def _restored(self, admin: Any, partitions: int) -> state.Restored | None:
         s = self.settings
         records = state.Records(s.feedback_group)
-        reader = Reader(s.bootstrap_servers, s.kafka)
+        reader = Reader(s.bootstrap_servers, s.kafka, s.feedback_group)
         try:
             for messages in reader.between(s.feedback_topic, decided(admin, s.feedback_topic, range(partitions))):
                 for message in messages:

@@ -1,6 +1,16 @@
 """The one door to Kafka: nothing outside this package imports its client."""
 
-from detector.kafka.client import KEPT, await_topics, check_topics, connect, created, removed, topic_limit
+from detector.kafka.client import (
+    BROKERS_DEFAULT,
+    COMPACTED,
+    KEPT,
+    await_topics,
+    check_topics,
+    connect,
+    created,
+    removed,
+    topic_limit,
+)
 from detector.kafka.consume import Checkpoint, Input, Progress, Reader
 from detector.kafka.embedded import JSON_BYTES, PACKED_BYTES, EmbeddedBroker, most_lead
 from detector.kafka.figures import BrokerFigures, ClientFigures, Statistics
@@ -9,6 +19,8 @@ from detector.kafka.produce import Aborted, AtLeastOnce, ExactlyOnce, Output, Re
 from detector.kafka.publish import Publisher, TransactionalPublisher
 
 __all__ = [
+    "BROKERS_DEFAULT",
+    "COMPACTED",
     "JSON_BYTES",
     "KEPT",
     "PACKED_BYTES",

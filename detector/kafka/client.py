@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -209,6 +209,8 @@ def check_topics(admin: AdminClient, topics: Sequence[str]) -> dict[str, int]:
 COMPACTED = {"cleanup.policy": "compact", "segment.bytes": str(64 << 20)}
 """Of a topic that keeps a state. Small segments: what is read back at a start begins to be compacted sooner."""
 
+BROKERS_DEFAULT = -1
+"""A replication that the broker decides."""
 
 KEPT = {"retention.ms": "-1", "retention.bytes": "-1"}
 """Of a topic that nothing expires from, whatever the times of its records."""
@@ -218,18 +220,17 @@ def created(
     admin: AdminClient,
     topics: Sequence[str],
     partitions: int,
-    compacted: Collection[str] = (),
-    config: Mapping[str, str] | None = None,
+    configs: Mapping[str, Mapping[str, str]] | None = None,
+    replication: int = BROKERS_DEFAULT,
 ) -> list[str]:
-    """Makes the topics that do not exist yet, with the broker's default replication; the names of those made.
+    """Makes the topics that do not exist yet; the names of those made.
 
-    compacted: those of which the last record of each key is kept. config: of the others, where the broker's own is not
-    wanted.
+    configs: by topic, what is not to be as the broker has it by default.
     """
     with told("making topics"):
         there = admin.list_topics(timeout=CONNECT_SECONDS).topics
         new = [
-            NewTopic(topic, num_partitions=partitions, config=COMPACTED if topic in compacted else dict(config or {}))
+            NewTopic(topic, partitions, replication, config=dict((configs or {}).get(topic, {})))
             for topic in topics
             if topic not in there
         ]

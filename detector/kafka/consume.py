@@ -341,11 +341,15 @@ def _fetched_again(messages: Sequence[Any]) -> bool:
 
 
 class Reader:
-    """Reads topics outside any group: the log read back, the demo's view, the tests' oracle. Read_committed."""
+    """Reads topics outside any group: the log read back, the demo's view, the tests' oracle. Read_committed.
 
-    def __init__(self, bootstrap_servers: str, given: Properties) -> None:
+    group: one that this principal may read. It is neither joined nor committed to, but the client asks who coordinates
+    it, and is refused where an ACL does not allow that.
+    """
+
+    def __init__(self, bootstrap_servers: str, given: Properties, group: str = "unused") -> None:
         # A fetch that waits at the end of a partition holds up the next one, of another range.
-        self._consumer = Consumer(consumer_properties(bootstrap_servers, {"fetch.wait.max.ms": 10, **given}, "unused"))
+        self._consumer = Consumer(consumer_properties(bootstrap_servers, {"fetch.wait.max.ms": 10, **given}, group))
 
     def follow(self, topics: Sequence[str]) -> None:
         """Begins at the start of every partition of the topics."""

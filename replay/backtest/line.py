@@ -103,7 +103,7 @@ def real(
     line = Line(bootstrap_servers, f"Apache Kafka at {bootstrap_servers}", name(), models, False, properties)
     admin = connect(bootstrap_servers, properties, seconds)
     try:
-        created(admin, line.topics, PARTITIONS, config=KEPT)
+        created(admin, line.topics, PARTITIONS, dict.fromkeys(line.topics, KEPT))
         await_topics(admin, line.topics)
         yield line
     finally:
