@@ -9,7 +9,7 @@ from typing import Any
 
 from detector import settings
 from detector.command import ended, told
-from detector.commands import audit, create_topics, dead_letters, feedback, run
+from detector.commands import audit, console, create_topics, dead_letters, feedback, run
 
 PREFIX = "DETECTOR_"
 COMMANDS: dict[str, Any] = {
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Any] = {
     "audit": audit,
     "dead-letters": dead_letters,
     "feedback": feedback,
+    "console": console,
 }
 
 
