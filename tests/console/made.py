@@ -12,13 +12,16 @@ from detector import drift, scores
 from detector.alerts import Alert, ModelName, Reason, Source, alert_id, iso
 from detector.console.alerts import Entry
 from detector.drift import Levels
-from detector.rows import Reject
 from detector.records import dead_letter
+from detector.rows import Reject
 from detector.scores import Scored
 
 MODEL = ModelName("cards", "1", "7b13abc7" * 8)
 START = 1_700_000_000_000
-HOSTILE = "<script>top.hacked=1</script><img src=x onerror=top.hacked=1>'\"`${top.hacked=1}{{constructor.constructor('top.hacked=1')()}}"
+HOSTILE = (
+    "<script>top.hacked=1</script><img src=x onerror=top.hacked=1>'\"`${top.hacked=1}"
+    "{{constructor.constructor('top.hacked=1')()}}"
+)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def _live(board: Board) -> None:
         time.sleep(0.1)
 
 
+def _pair(flag: str) -> tuple[str, str]:
+    name, _, value = flag.partition("=")
+    return name, value
+
+
 def main(scene: str, *flags: str) -> None:
     """Serves a scene until it is ended."""
     chosen = ConsoleSettings(

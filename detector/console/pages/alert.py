@@ -24,7 +24,7 @@ from detector.console.spread import histogram
 from detector.console.verdicts import MOST_NOTE, WORDS
 from detector.errors import Failure
 
-OTHERS = 20
+OTHERS = 12
 """Other alerts of an entity that are listed."""
 
 LONGEST = 400
@@ -44,9 +44,10 @@ def alert_page(console: Console, name: str, model: str) -> None:
         _Verdict(console, entry)
         with tag("div", classes="columns"):
             _score(console, entry)
-            _reasons(entry.alert.reasons)
+            with tag("div", classes="stack"):
+                _reasons(entry.alert.reasons)
+                _place(entry.alert)
             _entity(console, entry)
-            _place(entry.alert)
         _raw(console, entry.alert.source)
 
 

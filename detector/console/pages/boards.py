@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from nicegui import ui
 
@@ -37,31 +38,29 @@ def line_page(console: Console) -> None:
         _redrawn(lambda: _line(console))
 
 
-def _redrawn(draw: Callable[[], Callable[[], None]]) -> None:
-    """Draws anew where what is to be drawn changed. draw: looks, and gives what draws; compared by what it looked at."""
-    box, seen = tag("div", classes="redrawn"), [object()]
-
-    def turn() -> None:
-        drawing = draw()
-        found = getattr(drawing, "seen", None)
-        if found is None or found != seen[0]:
-            seen[0] = found
-            box.clear()
-            with box:
-                drawing()
-
-    turn()
-    ui.timer(REDRAW_SECONDS, turn)
-
-
+@dataclass(frozen=True, slots=True)
 class _Drawing:
     """What was looked at, and how it is drawn."""
 
-    def __init__(self, seen: object, draw: Callable[[], None]) -> None:
-        self.seen, self._draw = seen, draw
+    seen: object
+    draw: Callable[[], None]
 
-    def __call__(self) -> None:
-        self._draw()
+
+def _redrawn(look: Callable[[], _Drawing]) -> None:
+    """Draws anew where something changed."""
+    box = tag("div", classes="redrawn")
+    seen: list[object] = []
+
+    def turn() -> None:
+        found = look()
+        if seen != [found.seen]:
+            seen[:] = [found.seen]
+            box.clear()
+            with box:
+                found.draw()
+
+    turn()
+    ui.timer(REDRAW_SECONDS, turn)
 
 
 def _drift(console: Console) -> _Drawing:
@@ -113,7 +112,7 @@ def _letters(console: Console) -> _Drawing:
 
     def draw() -> None:
         if not told:
-            why = f"Every message of topic {chosen.input_topic} was a row, as far as topic {chosen.dead_letters_topic} says."
+            why = f"Topic {chosen.dead_letters_topic} has none: every message of topic {chosen.input_topic} was a row."
             empty("No dead letters", why, _trouble(console, chosen.dead_letters_topic))
             return
         head = ("Reason", "Meaning", "Count", "Sent again", "First", "Last", "Example")
@@ -131,11 +130,8 @@ def _letters(console: Console) -> _Drawing:
         ]
         table("Dead letters by reason", head, rows)
         tag("p", "Once the cause is mended, put them back on the input:")
-        servers = chosen.bootstrap_servers
-        tag(
-            "code",
-            f"python -m detector dead-letters --bootstrap-servers {servers} --input-topic {chosen.input_topic} --resend",
-        )
+        where = f"--bootstrap-servers {chosen.bootstrap_servers} --input-topic {chosen.input_topic}"
+        tag("code", f"python -m detector dead-letters {where} --resend")
         tag("h2", f"The last {len(lines)}")
         body = [
             (

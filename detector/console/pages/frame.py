@@ -76,7 +76,7 @@ def frame(console: Console, here: str, title: str) -> Iterator[None]:
     ui.add_head_html('<link rel="stylesheet" href="/static/console.css"><script src="/static/console.js"></script>')
     link("To the content", "#content", "skip")
     _head(console, here)
-    with tag("main", id="content"):
+    with tag("div", classes="content", id="content", tabindex="-1"):
         trouble = _Trouble(console.board)
         figures = _Tiles(console.board)
         yield

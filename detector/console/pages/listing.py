@@ -74,8 +74,8 @@ class _List:
                 self._models = _Choice("any model", lambda text: self._want(model=text))
             with _field("Reason"):
                 self._reasons = _Choice("any feature", lambda text: self._want(reason=text))
-            with _field("Least score, in thresholds"):
-                box = tag("input", type="number", min="0", step="any", inputmode="decimal")
+            with _field("Least score"):
+                box = tag("input", type="number", min="0", step="any", placeholder="in thresholds")
                 _listen(box, lambda text: self._want(least=_least(text)))
             with _field("Verdict"):
                 _select(JUDGED, lambda text: self._want(judged=cast(Judged, text if text in JUDGED else "all")))
