@@ -19,6 +19,7 @@ from detector.metrics import Families, Metrics
 from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,
+    ConsoleSettings,
     DeadLetterSettings,
     FeedbackSettings,
     Settings,
@@ -59,6 +60,7 @@ def _main() -> dict[str, str]:
         "audit-settings": settings_table(AuditSettings),
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "feedback-settings": settings_table(FeedbackSettings),
+        "console-settings": settings_table(ConsoleSettings),
         "replay-settings": settings_table(ReplaySettings),
         "metrics": metrics_table(_detector()),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),

@@ -20,7 +20,7 @@ PURE = (
     *("scores", "feedback.labels", "feedback.measures", "feedback.shelf", "feedback.join"),
 )
 """Modules, and folders with all that is in them."""
-HEAVY = ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy")
+HEAVY = ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy", "nicegui", "fastapi")
 MAY = {"detector": set(), "trainer": {"detector"}, "replay": {"detector"}, "deploy": {"detector", "trainer", "replay"}}
 
 
@@ -102,6 +102,8 @@ def test_the_house_stands() -> None:
         ("prometheus_client", "detector.metrics"),  # a replay has figures and a registry of its own: replay.metrics
         ("ai_edge_litert", "detector.model"),
         ("cryptography", "detector.signature"),
+        ("nicegui", "detector.console"),
+        ("uvicorn", "detector.console"),
     ],
 )
 def test_one_door(library: str, door: str) -> None:
@@ -157,6 +159,17 @@ def test_packages(package: str) -> None:
     for module in modules():
         if within(module, package):
             assert tops(module) & set(PACKAGES) <= MAY[package] | {package}, module
+
+
+def test_the_detector_never_imports_the_console() -> None:
+    """Only its own command does, inside a function; its pure part knows no Kafka client, and no page but the pages'
+    NiceGUI."""
+    users = {module for module in modules() if any(within(name, "detector.console") for name in ours(module))}
+    assert {one for one in users if not within(one, "detector.console")} == {"detector.commands.console"}
+    assert not any(within(name, "detector.console") for name in ours("detector.commands.console", at_import_only=True))
+    assert importers("nicegui") <= {"detector.console.server", *(m for m in modules() if ".console.pages." in m)}
+    drawn = below("detector.console.board") | below("detector.console.shown")
+    assert not drawn & {"detector.console.feed", "detector.console.server"}
 
 
 def test_no_cycles() -> None:

@@ -154,10 +154,8 @@ def test_a_row_without_a_row_id_has_its_place() -> None:
 def test_records_that_are_no_alerts_are_counted() -> None:
     """Whatever stands in the topic of alerts, what is an alert is held."""
     board = Board(5, "transactions")
-    key = encode(alert(1))[0]
-    board.take_alerts(
-        [Record("alerts", 0, i, value) for i, value in enumerate((None, b"{", b"[" * 9999, b"\xff", key))]
-    )
+    values = (None, b"{", b"[" * 9999, b"\xff", encode(alert(1))[0])
+    board.take_alerts([Record("alerts", 0, i, value) for i, value in enumerate(values)])
     assert (len(board.alerts), board.refused) == (1, 4)
 
 
