@@ -39,6 +39,11 @@ class Seen:
     said: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
+    def asked(self, url: str) -> None:
+        """It asked for this; pictures inside a page ask nobody."""
+        if not url.startswith("data:"):
+            self.hosts.add(urlsplit(url).netloc)
+
 
 @contextmanager
 def scene(name: str, *flags: str) -> Iterator[Scene]:
@@ -65,8 +70,8 @@ def looking(
     seen = Seen(context.new_page())
     seen.page.on("console", lambda message: seen.said.append(f"{message.type}: {message.text}"))
     seen.page.on("pageerror", lambda error: seen.said.append(f"error: {error}"))
-    seen.page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc))
-    seen.page.on("websocket", lambda socket: seen.hosts.add(urlsplit(socket.url).netloc))
+    seen.page.on("request", lambda request: seen.asked(request.url))
+    seen.page.on("websocket", lambda socket: seen.asked(socket.url))
     try:
         seen.page.goto(address + path)
         seen.page.wait_for_selector("header.top")

@@ -50,8 +50,10 @@ class _List:
         self._filter, self._order, self._start = Filter(), cast(Order, "newest"), 0
         self._entries: list[Entry] = []
         self._busy = self._paused = False
-        self._version, self._total, self._turns = -1, 0, 0
+        self._matching = self._total = self._turns = 0
+        self._drawn = self._seen = -1
         self._shown: object = None
+        self._told: object = None
         self._filters()
         with tag("div", classes="bar"):
             self._count = tag("span", classes="count")
@@ -127,21 +129,23 @@ class _List:
             self._models.offer(found.models)
             self._reasons.offer(found.reasons)
         self._turns += 1
-        if self._board.version == self._version and self._entries:
-            self._tell()
-        elif self._busy or self._paused:
+        version, still = self._board.version, self._busy or self._paused
+        if not still and (version != self._drawn or not self._entries):
+            self._draw()
+        elif version != self._seen:
             self._show()
         else:
-            self._draw()
+            self._tell()
 
     def _draw(self) -> None:
+        self._drawn = self._board.version
         found = self._board.listing(self._filter, self._order, self._start, MOST)
         self._entries, self._start, self._matching = found.entries, found.start, found.matching
         self._total = self._board.alerts.total
         self._show()
 
     def _show(self) -> None:
-        self._version = self._board.version
+        self._seen = self._board.version
         with self._board.lock:
             rows = [row(entry, self._board.verdict_of(entry)) for entry in self._entries]
         if rows != self._shown:
@@ -170,7 +174,7 @@ class _List:
     def _explain(self) -> None:
         """Why the list is empty, and what to do."""
         told = None if self._entries else _why(self._console, self._loaded)
-        if told == getattr(self, "_told", None):
+        if told == self._told:
             return
         self._told = told
         self._empty.clear()

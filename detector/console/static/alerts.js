@@ -3,7 +3,8 @@
 export default {
   template: `
     <div role="table" class="alerts" aria-label="Alerts" :aria-busy="busy"
-         @focusin="hold(true)" @focusout="left">
+         @focusin="$emit('hold', true)" @focusout="unfocused"
+         @pointerenter="$emit('hold', true)" @pointerleave="unpointed">
       <div role="rowgroup" class="head">
         <div role="row">
           <span role="columnheader">Time, UTC</span>
@@ -38,13 +39,14 @@ export default {
       </div>
     </div>`,
   props: { rows: Array, busy: Boolean },
-  data: () => ({ words: { fraud: "fraud", legitimate: "legitimate", unsure: "unsure" }, held: false }),
+  data: () => ({ words: { fraud: "fraud", legitimate: "legitimate", unsure: "unsure" } }),
+  // Rows must not move under a person's hands: what is pressed is what was read.
   methods: {
-    hold(held) {
-      if (held !== this.held) this.$emit("hold", (this.held = held));
+    unfocused(event) {
+      if (!this.$el.contains(event.relatedTarget) && !this.$el.matches(":hover")) this.$emit("hold", false);
     },
-    left(event) {
-      if (!this.$el.contains(event.relatedTarget)) this.hold(false);
+    unpointed() {
+      if (!this.$el.contains(document.activeElement)) this.$emit("hold", false);
     },
   },
 };

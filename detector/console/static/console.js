@@ -26,6 +26,7 @@
     u: () => judge("unsure"),
     n: () => document.querySelector("#note")?.focus(),
     g: () => (document.activeElement?.blur(), document.querySelector('[data-key="g"]')?.click(), scrollTo(0, 0)),
+    p: () => document.querySelector('[data-key="p"]')?.click(),
     "/": () => document.querySelector("#seek")?.focus(),
     "?": () => document.querySelector("#keys")?.showModal(),
     Escape: () => document.activeElement?.blur(),
