@@ -80,9 +80,9 @@ def alert(
     return msgspec.structs.replace(made, **other)
 
 
-def entry(offset: int, written: int | None = None, **parts: object) -> Entry:
+def entry(offset: int, score: float = 5.0, written: int | None = None, **parts: object) -> Entry:
     """The same as it is held."""
-    return Entry.of(alert(offset, **parts), START + offset if written is None else written)  # type: ignore[arg-type]
+    return Entry.of(alert(offset, score, **parts), START + offset if written is None else written)  # type: ignore[arg-type]
 
 
 def entries(count: int, start: int = 0, seed: int = 0, **parts: object) -> list[Entry]:

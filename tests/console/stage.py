@@ -80,7 +80,7 @@ def _hostile(board: Board) -> None:
     """Names, keys, values, notes and reasons that are markup or program."""
     for i in range(5):
         other: dict[str, Any] = {"method": HOSTILE, "reasons": [Reason(HOSTILE, HOSTILE, HOSTILE, 0.5)]}
-        board.add([entry(900_000 + i, START + 10**9 + i, key=HOSTILE, row_id=f"{HOSTILE}{i}", **other)])
+        board.add([entry(900_000 + i, written=START + 10**9 + i, key=HOSTILE, row_id=f"{HOSTILE}{i}", **other)])
         board.say(f"{HOSTILE}{i}", Verdict("fraud", HOSTILE, HOSTILE, HOSTILE))
     board.take_drift([Record("drift", 0, 1, drifted(HOSTILE))])
     board.take_letters([letter(99, HOSTILE, HOSTILE, HOSTILE.encode())])
