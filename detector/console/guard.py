@@ -80,7 +80,7 @@ class Guard:
         # What names a path before ours is a proxy's to say, and none is wanted: it would be written into the page.
         headers = [(name, value) for name, value in scope["headers"] if name != b"x-forwarded-prefix"]
         nonce = secrets.token_urlsafe(16)
-        answer = Answer(send, nonce) if scope["type"] == "http" else send
+        answer: Send = Answer(send, nonce) if scope["type"] == "http" else send
         await self._inner({**scope, "headers": headers, WHO: who}, receive, answer)
 
     async def _unknown(self, scope: Scope, send: Send) -> None:

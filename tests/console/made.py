@@ -12,6 +12,7 @@ from detector import drift, scores
 from detector.alerts import Alert, ModelName, Reason, Source, alert_id, iso
 from detector.console.alerts import Entry
 from detector.drift import Levels
+from detector.drift.changes import State
 from detector.records import dead_letter
 from detector.rows import Reject
 from detector.scores import Scored
@@ -111,9 +112,9 @@ def scored(partition: int, start: int, values: np.ndarray) -> bytes:
     return scores.encode(found)
 
 
-def drifted(name: str, state: str = "drifting", psi: float = 0.4, offset: int = 1) -> bytes:
+def drifted(name: str, state: State = "drifting", psi: float = 0.4, offset: int = 1) -> bytes:
     """A record of drift."""
-    was = "stable" if state == "drifting" else "drifting"
+    was: State = "stable" if state == "drifting" else "drifting"
     change = drift.Change(
         kind="feature", name=name, was=was, state=state, above=["psi"], levels=Levels(), psi=psi, ks=psi / 2,
         missing=0.02, reference_missing=0.0, rows=1024, partition=0, offset=offset,

@@ -15,7 +15,8 @@ from detector.console.access import Access
 from detector.console.board import Board, Topic
 from detector.console.pages.frame import Console
 from detector.console.rawrow import Raw, raw
-from detector.console.verdicts import Verdict
+from detector.console.verdicts import WORDS, Verdict
+from detector.drift.changes import State
 from detector.errors import BrokerUnavailable
 from detector.settings import ConsoleSettings
 from tests.console.made import HOSTILE, START, Record, drifted, entries, entry, letter, scored
@@ -58,17 +59,11 @@ def filled(scene: str) -> Board:
     drawn = np.random.default_rng(0)
     for partition in range(4):
         board.spread.take([scored(partition, 0, drawn.lognormal(-2.5, 0.8, 4096))])
-    board.take_drift(
-        [
-            Record("drift", 0, i, drifted(f"V{i}", s, p, i))
-            for i, s, p in ((4, "drifting", 0.31), (7, "stable", 0.02), (9, "drifting", 1.2))
-        ]
-    )
+    changes: tuple[tuple[int, State, float], ...] = ((4, "drifting", 0.31), (7, "stable", 0.02), (9, "drifting", 1.2))
+    board.take_drift([Record("drift", 0, i, drifted(f"V{i}", state, psi, i)) for i, state, psi in changes])
     board.take_letters([letter(i, "not_json" if i % 3 else "missing_field") for i in range(40)])
     for i, one in enumerate(list(board.alerts)[2:60:3] if scene != "few" else ()):
-        board.say(
-            one.name, Verdict(("fraud", "legitimate", "fraud", "unsure")[i % 4], "ada", "2026-11-23T10:00:00Z", "seen")
-        )
+        board.say(one.name, Verdict(WORDS[i % 3], "ada", "2026-11-23T10:00:00Z", "seen"))
     if scene == "broken":
         board.trouble = "bootstrap_servers 'localhost:9092': no broker answered within 10 s"
     if scene == "hostile":

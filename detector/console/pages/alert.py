@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from nicegui import run, ui
 from nicegui.elements.mixins.text_element import TextElement
 
@@ -139,7 +141,7 @@ def _reasons(reasons: list[Reason]) -> None:
         rows = [
             [
                 shortened(one.feature, LONGEST),
-                lambda one=one: _share(one),  # type: ignore[misc]
+                partial(_share, one),
                 value_text(one.value, LONGEST),
                 value_text(one.expected, LONGEST),
             ]
@@ -169,7 +171,7 @@ def _entity(console: Console, entry: Entry) -> None:
         tag("p", f"Key {shortened(key, LONGEST)}: {len(others) or 'no'} other alert{'s' * (len(others) != 1)} held.")
         rows = [
             [
-                lambda one=one: link(moment(one.written), alert_path(one.alert)),  # type: ignore[misc]
+                partial(link, moment(one.written), alert_path(one.alert)),
                 times_text(one.ratio),
                 shortened(", ".join(reason.feature for reason in one.alert.reasons[:3])),
                 verdict.word if verdict else "",

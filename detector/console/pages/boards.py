@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from nicegui import ui
 
@@ -81,7 +82,7 @@ def _drift(console: Console) -> _Drawing:
         rows = [
             (
                 shortened(one.event.name),
-                lambda one=one: tag("span", one.event.state, f"state {one.event.state}"),  # type: ignore[misc]
+                partial(tag, "span", one.event.state, f"state {one.event.state}"),
                 number(one.event.psi, 3),
                 number(one.event.ks, 3),
                 f"{percent(one.event.missing)}, was {percent(one.event.reference_missing)}",

@@ -81,7 +81,12 @@ def frame(console: Console, here: str, title: str) -> Iterator[None]:
         figures = _Tiles(console.board)
         yield
     _keys()
-    ui.timer(TURN_SECONDS, lambda: (trouble.turn(), figures.turn()))
+
+    def turn() -> None:
+        trouble.turn()
+        figures.turn()
+
+    ui.timer(TURN_SECONDS, turn)
 
 
 def _head(console: Console, here: str) -> None:
