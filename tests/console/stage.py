@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,10 @@ def _pair(flag: str) -> tuple[str, str]:
 
 def main(scene: str, *flags: str) -> None:
     """Serves a scene until it is ended."""
-    chosen = ConsoleSettings(
-        bootstrap_servers="localhost:9092", user="ada", port=0, **dict(f.split("=", 1) for f in flags)
-    )
+    given: dict[str, Any] = {"port": 0}
+    for name, value in map(_pair, flags):
+        given[name] = {"port": int, "token_file": Path}.get(name, str)(value)
+    chosen = ConsoleSettings(bootstrap_servers="localhost:9092", user="ada", **given)
     board = filled(scene)
     if scene == "live":
         threading.Thread(target=_live, args=(board,), daemon=True).start()
