@@ -276,8 +276,8 @@ class ConsoleSettings(InputSettings):
     scores_topic: str = setting("scores", "topic of each row's score, among which an alert's is shown; none: not shown")
     group: str = setting("detector", "consumer group of the detectors, whose throughput and lag are shown")
     history: int = setting(10_000, "last alerts that are held, and read back at the start", least=1, most=1_000_000)
-    host: str = setting("127.0.0.1", "address to listen on; another than this machine's own wants a sign-in")
-    port: int = setting(9110, "its port; 0: any free one", least=0, most=65_535)
+    console_host: str = setting("127.0.0.1", "address to listen on; another than this machine's own wants a sign-in")
+    console_port: int = setting(9110, "its port; 0: any free one", least=0, most=65_535)
     address: str = setting(
         "", "how people reach it, such as https://fraud.example.org, where that is through a reverse proxy"
     )

@@ -36,7 +36,7 @@ def start(children: Children, broker: Broker, check: Callable[[], None]) -> str 
         "--drift-topic": broker.drift,
         "--scores-topic": "none",
         "--group": broker.group,
-        "--port": "0",
+        "--console-port": "0",
     }
     flags = [text for pair in order.items() for text in pair]
     child = children.start("console", "detector", "console", *flags, endless=True)

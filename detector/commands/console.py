@@ -38,11 +38,11 @@ def run(chosen: settings.ConsoleSettings) -> int:
     for number in ENDING:
         signal.signal(number, lambda number, frame: received.add(number))
     board = Board(chosen.history, chosen.input_topic)
-    with server.listening(chosen.host, chosen.port) as bound:
+    with server.listening(chosen.console_host, chosen.console_port) as bound:
         feed = Feed(chosen, board)
         console = Console(chosen, board, feed, signs_out=bool(access.tokens))
         feed.start()
-        log.info("started console=%s", server.address_of(chosen.host, bound))
+        log.info("started console=%s", server.address_of(chosen.console_host, bound))
         try:
             server.serve(server.application(console, access), bound)
         finally:

@@ -64,9 +64,9 @@ class Access:
     @classmethod
     def of(cls, chosen: ConsoleSettings) -> Access:
         """Those of the settings; UsageError where it would be open to everybody."""
-        local, known = loopback(chosen.host), bool(chosen.token_file or chosen.user_header)
+        local, known = loopback(chosen.console_host), bool(chosen.token_file or chosen.user_header)
         if not known and (not local or chosen.address):
-            name, value = ("address", chosen.address) if local else ("host", chosen.host)
+            name, value = ("address", chosen.address) if local else ("console_host", chosen.console_host)
             why = "so that others can reach it: token_file, or user_header of a reverse proxy, wanted"
             raise UsageError(f"setting {name} has value {value!r}, {why}")
         origin = _origin(chosen.address)

@@ -77,8 +77,8 @@ def listening(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {host} is in use; take another, or 0 for any") from error
-        raise UsageError(f"host {host!r}, port {port}: {error.strerror or error}") from error
+            raise PortInUse(f"console_port {port} on {host} is in use; take another, or 0 for any") from error
+        raise UsageError(f"console_host {host!r}, console_port {port}: {error.strerror or error}") from error
     return bound
 
 

@@ -71,7 +71,7 @@ def console(bootstrap: str, topic: str) -> Iterator[tuple[Running, str]]:
     names = {"--bootstrap-servers": bootstrap, "--alerts-topic": topic, "--labels-topic": f"{topic}.labels"}
     flags = [text for pair in names.items() for text in pair]
     begun = time.monotonic()
-    process = Running([sys.executable, "-m", "detector", "console", "--port", "0", *flags])
+    process = Running([sys.executable, "-m", "detector", "console", "--console-port", "0", *flags])
     try:
         address = process.await_line("console=").split("console=")[1].strip()
         print(f"listens after {time.monotonic() - begun:.2f} s")

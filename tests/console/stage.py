@@ -99,15 +99,15 @@ def _pair(flag: str) -> tuple[str, str]:
 
 def main(scene: str, *flags: str) -> None:
     """Serves a scene until it is ended."""
-    given: dict[str, Any] = {"port": 0}
+    given: dict[str, Any] = {"console_port": 0}
     for name, value in map(_pair, flags):
-        given[name] = {"port": int, "token_file": Path}.get(name, str)(value)
+        given[name] = {"console_port": int, "token_file": Path}.get(name, str)(value)
     chosen = ConsoleSettings(bootstrap_servers="localhost:9092", user="ada", **given)
     board = filled(scene)
     if scene == "live":
         threading.Thread(target=_live, args=(board,), daemon=True).start()
-    with server.listening(chosen.host, chosen.port) as bound:
-        print(server.address_of(chosen.host, bound), flush=True)
+    with server.listening(chosen.console_host, chosen.console_port) as bound:
+        print(server.address_of(chosen.console_host, bound), flush=True)
         access = Access.of(chosen)
         console = Console(chosen, board, Desk(board, scene == "broken"), signs_out=bool(access.tokens))
         server.serve(server.application(console, access), bound)

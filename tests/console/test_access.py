@@ -40,10 +40,10 @@ def test_this_machine_alone_needs_no_sign_in() -> None:
 @pytest.mark.parametrize(
     "chosen",
     [
-        replace(CHOSEN, host="0.0.0.0"),
-        replace(CHOSEN, host="::"),
-        replace(CHOSEN, host="192.168.1.7"),
-        replace(CHOSEN, host="console.example"),
+        replace(CHOSEN, console_host="0.0.0.0"),
+        replace(CHOSEN, console_host="::"),
+        replace(CHOSEN, console_host="192.168.1.7"),
+        replace(CHOSEN, console_host="console.example"),
         replace(CHOSEN, address="https://fraud.example"),
     ],
 )
@@ -75,7 +75,7 @@ def test_pages_of_other_sites_are_refused(headers: dict[str, str], scheme: str, 
 
 def test_tokens(tokens: Path) -> None:
     """A token signs its person in; the cookie holds for a day's work, for that person, until the token changes."""
-    access = Access.of(replace(CHOSEN, host="0.0.0.0", token_file=tokens))
+    access = Access.of(replace(CHOSEN, console_host="0.0.0.0", token_file=tokens))
     assert (access.sign_in(TOKEN), access.sign_in(OTHER), access.sign_in("no"), access.sign_in("")) == (
         "ada", "bob", None, None,
     )  # fmt: skip
@@ -211,7 +211,7 @@ def test_pages_carry_their_policy() -> None:
 
 def test_nobody_gets_in_without_a_token(tokens: Path) -> None:
     """Pages lead to the sign-in, everything else and the websocket are refused, before the pages hear of it."""
-    access = Access.of(replace(CHOSEN, host="0.0.0.0", token_file=tokens))
+    access = Access.of(replace(CHOSEN, console_host="0.0.0.0", token_file=tokens))
     for path, method, kind, status in (
         ("/", "GET", "http", 303), ("/_nicegui_ws/socket.io/", "POST", "http", 401), ("/x", "GET", "websocket", 0),
     ):  # fmt: skip

@@ -220,7 +220,7 @@ def test_it_comes_back_by_itself(browser: Browser) -> None:
         staged.process.wait()
         page.wait_for_selector("#popup[aria-hidden=false]")
         port = urlsplit(staged.address).port
-        with scene("few", f"port={port}"):
+        with scene("few", f"console_port={port}"):
             page.wait_for_function("window.before === undefined && document.querySelector('.alerts .alert')")
 
 

@@ -62,7 +62,7 @@ def command(chosen: ConsoleSettings, *flags: str) -> list[str]:
     """The console's command line."""
     names = ("bootstrap_servers", "input_topic", "alerts_topic", "labels_topic", "drift_topic", "scores_topic", "group")
     given = [text for name in (*names, "user") for text in (f"--{name.replace('_', '-')}", getattr(chosen, name))]
-    return [sys.executable, "-m", "detector", "console", "--port", "0", *given, *flags]
+    return [sys.executable, "-m", "detector", "console", "--console-port", "0", *given, *flags]
 
 
 @contextmanager
@@ -192,7 +192,7 @@ def test_a_broker_that_goes_and_comes(broker: Broker, chosen: ConsoleSettings, b
 @pytest.mark.parametrize(
     ("flags", "code", "told"),
     [
-        (("--host", "0.0.0.0"), 2, "token_file, or user_header"),
+        (("--console-host", "0.0.0.0"), 2, "token_file, or user_header"),
         (("--alerts-topic", "not-there"), 5, "topic 'not-there' does not exist"),
         (("--bootstrap-servers", "127.0.0.1:1", "--connect-seconds", "0.5"), 4, "no broker answered"),
     ],
