@@ -5,6 +5,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 DATA ?=
 BOOTSTRAP ?=
+STAY ?=
 # These run whole systems of processes, and wait most of the time: not beside tests that use the processor. In their own
 # order: by the number of tests in a file, the one that takes longest would be the last.
 SYSTEMS := tests/deploy tests/integration
@@ -27,8 +28,8 @@ help: ## say what there is
 	{ rm -rf .venv; echo "make: building .venv failed" >&2; exit 1; }
 	@touch .venv
 
-demo: .venv ## transactions through Kafka, alerts with their reasons [DATA=file.csv] [BOOTSTRAP=host:9092]
-	@$(BIN)/python -m deploy.local $(if $(DATA),--data "$(DATA)") $(if $(BOOTSTRAP),--bootstrap-servers "$(BOOTSTRAP)")
+demo: .venv ## transactions through Kafka, alerts with their reasons, and the console [DATA=file.csv] [BOOTSTRAP=host:9092] [STAY=1]
+	@$(BIN)/python -m deploy.local $(if $(DATA),--data "$(DATA)") $(if $(BOOTSTRAP),--bootstrap-servers "$(BOOTSTRAP)") $(if $(STAY),--stay)
 
 test: .venv lint ## everything but what takes long, on a real Apache Kafka
 	@echo "make: tests, on a real Apache Kafka (Docker, or Java 17 with Maven)"

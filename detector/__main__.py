@@ -9,7 +9,7 @@ from typing import Any
 
 from detector import settings
 from detector.command import ended, told
-from detector.commands import audit, check, create_topics, dead_letters, feedback, run
+from detector.commands import audit, check, console, create_topics, dead_letters, feedback, run
 
 PREFIX = "DETECTOR_"
 COMMANDS: dict[str, Any] = {
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Any] = {
     "audit": audit,
     "dead-letters": dead_letters,
     "feedback": feedback,
+    "console": console,
 }
 
 

@@ -286,6 +286,43 @@ class FeedbackSettings:
             raise UsageError(f"setting json has value {str(self.json)!r}, it goes with until_end")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConsoleSettings(InputSettings):
+    """What `python -m detector console` can be told."""
+
+    ALSO: ClassVar[type[Any]] = Settings
+
+    alerts_topic: str = setting("alerts", "topic of alerts")
+    labels_topic: str = setting("labels", "topic that verdicts go to, and where others are read")
+    drift_topic: str = setting("drift", "topic of changes of the drift state; none: not shown")
+    scores_topic: str = setting("scores", "topic of each row's score, among which an alert's is shown; none: not shown")
+    group: str = setting("detector", "consumer group of the detectors, whose throughput and lag are shown")
+    history: int = setting(10_000, "last alerts that are held, and read back at the start", least=1, most=1_000_000)
+    console_host: str = setting("127.0.0.1", "address to listen on; another than this machine's own wants a sign-in")
+    console_port: int = setting(9110, "its port; 0: any free one", least=0, most=65_535)
+    address: str = setting(
+        "", "how people reach it, such as https://fraud.example.org, where that is through a reverse proxy"
+    )
+    user: str = setting("", "who gives verdicts where nobody signs in; default: the account that it runs under")
+    token_file: Path | None = setting(
+        None, "file with a line NAME:TOKEN for each person who may sign in; a token has 16 characters at least"
+    )
+    user_header: str = setting(
+        "", "header in which a reverse proxy says who asks, such as X-Forwarded-User; it must remove what others send"
+    )
+    proxies: str = setting(
+        "127.0.0.1,::1", "addresses or networks, comma-separated, from which that header is believed"
+    )
+    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "none" in (self.alerts_topic, self.labels_topic):
+            raise UsageError("settings alerts_topic and labels_topic have value 'none', a topic's name wanted")
+        if self.token_file and self.user_header:
+            raise UsageError("settings token_file and user_header are both given, one of them wanted")
+
+
 def milliseconds(name: str, text: str) -> int:
     """A time as a person writes it, in ms since 1970 UTC; UsageError names the setting where it is none."""
     try:

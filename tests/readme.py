@@ -22,6 +22,7 @@ from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,
     CheckSettings,
+    ConsoleSettings,
     DeadLetterSettings,
     FeedbackSettings,
     Settings,
@@ -66,6 +67,7 @@ def _main() -> dict[str, str]:
         "audit-settings": settings_table(AuditSettings),
         "dead-letter-settings": settings_table(DeadLetterSettings),
         "feedback-settings": settings_table(FeedbackSettings),
+        "console-settings": settings_table(ConsoleSettings),
         "replay-settings": settings_table(ReplaySettings),
         "injections": table(
             ("spec", "does", "example"),

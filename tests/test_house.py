@@ -20,7 +20,10 @@ PURE = (
     *("scores", "feedback.labels", "feedback.measures", "feedback.shelf", "feedback.join"),
 )
 """Modules, and folders with all that is in them."""
-HEAVY = ("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy", "matplotlib", "jinja2")
+HEAVY = (
+    *("tensorflow", "keras", "pandas", "sklearn", "pyarrow", "rich", "zstandard", "scipy", "matplotlib", "jinja2"),
+    *("nicegui", "fastapi"),
+)
 APART = ("detector.table", "detector.page")
 """What the detector's tree keeps for the other packages: the detector itself imports none of it."""
 
@@ -108,6 +111,8 @@ def test_the_house_stands() -> None:
         ("structlog", "detector.log"),
         ("opentelemetry", "detector.traces"),
         ("grafana_foundation_sdk", "deploy.grafana"),
+        ("nicegui", "detector.console"),
+        ("uvicorn", "detector.console"),
     ],
 )
 def test_one_door(library: str, door: str) -> None:
@@ -163,6 +168,17 @@ def test_packages(package: str) -> None:
     for module in modules():
         if within(module, package):
             assert tops(module) & set(PACKAGES) <= MAY[package] | {package}, module
+
+
+def test_the_detector_never_imports_the_console() -> None:
+    """Only its own command does, inside a function; its pure part knows no Kafka client, and no page but the pages'
+    NiceGUI."""
+    users = {module for module in modules() if any(within(name, "detector.console") for name in ours(module))}
+    assert {one for one in users if not within(one, "detector.console")} == {"detector.commands.console"}
+    assert not any(within(name, "detector.console") for name in ours("detector.commands.console", at_import_only=True))
+    assert importers("nicegui") <= {"detector.console.server", *(m for m in modules() if ".console.pages." in m)}
+    drawn = below("detector.console.board") | below("detector.console.shown")
+    assert not drawn & {"detector.console.feed", "detector.console.server"}
 
 
 def test_no_cycles() -> None:

@@ -6,11 +6,11 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import scrape
+from deploy.local import console, scrape
 from deploy.local.broker import Broker, embedded, real
 from deploy.local.data import Halves, split
 from deploy.local.settings import SIMULATED_ROWS, Settings
@@ -72,6 +72,7 @@ class Demo:
         self._chosen, self._directory, self._children, self._show, self._stop = chosen, directory, children, show, stop
         self._model = directory / "model"
         self._started = time.monotonic()
+        self._page: str | None = None
 
     def run(self) -> None:
         """1. data; 2. broker, as it may not be there; 3. training; 4. detector; 5. replay, watched to the end."""
@@ -87,6 +88,7 @@ class Demo:
         self._show.step("broker", f"{broker.about}; topics {', '.join(broker.topics)}{own}")
         self._train(rows.history)
         detector, address = self._detector(broker)
+        self._console(broker)
         replay, labelled = self._replay(broker, rows)
         with _reading(broker) as reader:
             watch = Watch(Facts(rows.about, rows.count, labelled, address), broker, reader, self._started)
@@ -178,6 +180,24 @@ class Demo:
             self._show.busy("detector", "joining its group")
         raise Failure(f"the detector was not ready after {READY_SECONDS:g} s")
 
+    def _console(self, broker: Broker) -> None:
+        """Starts the page of alerts where it is wanted, and can be."""
+        if self._chosen.console:
+            self._show.busy("console", "starting")
+            self._page = console.start(self._children, broker, self._stop.check)
+            self._show.step("console", self._page or console.ABSENT)
+
+    def _stay(self) -> None:
+        """Keeps broker and console until the person ends it."""
+        if not (self._chosen.stay and self._page):
+            return
+        self._show.step("console", f"{self._page} stays until Ctrl-C")
+        with suppress(KeyboardInterrupt):
+            while True:
+                self._children.check()
+                self._stop.check()
+                time.sleep(LOOK_SECONDS)
+
     def _replay(self, broker: Broker, rows: Rows) -> tuple[Child, bool]:
         schema = artifact.load(self._model).schema
         pace = self._chosen.pace_of(rows.count)
@@ -209,6 +229,7 @@ class Demo:
         if code := detector.code():
             raise ChildDied(f"the detector ended with exit code {code} when it was stopped")
         self._end(watch, finished=True)
+        self._stay()
 
     def _show_live(self, facts: Facts) -> None:
         if facts.figures.processed:

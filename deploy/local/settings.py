@@ -36,6 +36,8 @@ class Settings:
     label: str = setting("", "column of DATA's label; default: found by name; none: no column is one")
     normal: str = setting("", "the label's value for a normal row; default: 0")
     time: str = setting("", "column of DATA's event time; default: found by name; none: the file's order holds")
+    console: bool = setting(True, "start the console, the page of alerts, where NiceGUI is installed")
+    stay: bool = setting(False, "when all rows are through, keep broker and console up until Ctrl-C")
     kafka: dict[str, str] = setting({}, "any librdkafka property for the real broker, KEY=VALUE; may be repeated")
 
     def __post_init__(self) -> None:

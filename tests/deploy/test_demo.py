@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from detector.http import Endpoint
 from tests.deploy.running import LIVE, ROOT, eventually, running
 from trainer.simulate import simulated_cards
 
-QUICK = ("--epochs", "1")
+QUICK = ("--epochs", "1", "--no-console")
 
 
 @pytest.fixture
@@ -47,6 +48,19 @@ def test_the_whole_line(tmp_path: Path) -> None:
         assert 0 < int(found[2]) <= 14
         assert "The most striking alerts" in demo.out
         assert ".venv/bin/detector run" in demo.out
+        assert demo.nothing_left()
+
+
+def test_the_console_beside_it(tmp_path: Path) -> None:
+    """The page of alerts runs while rows flow, its address is said, and with --stay it is there until Ctrl-C."""
+    with running(tmp_path, "--rows", "8000", "--epochs", "1", "--stay") as demo:
+        demo.until(re.compile(r"^demo: console: \S+ stays until Ctrl-C$", re.MULTILINE))
+        found = re.search(r"^demo: console: (http://127\.0\.0\.1:\d+)$", demo.out, re.MULTILINE)
+        assert found, demo.out
+        with urllib.request.urlopen(found[1], timeout=10) as page:
+            assert "fraud console" in page.read().decode()
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.end() == 0, demo.err
         assert demo.nothing_left()
 
 
