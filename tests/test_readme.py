@@ -79,14 +79,13 @@ def test_anchors_are_github_s() -> None:
 
 
 def test_every_page_is_reached() -> None:
-    """From the README, links lead to every page; a link to a folder leads to its README."""
+    """From the README, links lead to every page; a link to a folder leads to the pages in it."""
     reached, ahead = {README}, [README]
     while ahead:
         for target, _ in links(ahead.pop()):
-            page = target / "README.md" if target.is_dir() else target
-            if page in PAGES and page not in reached:
-                reached.add(page)
-                ahead.append(page)
+            pages = set(target.glob("*.md") if target.is_dir() else [target]) & set(PAGES) - reached
+            reached |= pages
+            ahead += pages
     assert set(PAGES) == reached
 
 
