@@ -46,7 +46,7 @@ FLAG = re.compile(r"--[a-z][a-z-]*\b")
 SPAN = re.compile(r"`([^`]+)`")
 BETWEEN = re.compile(r";|&&|\|")
 COMMENT = re.compile(r"(?:^|\s)#.*")
-PROGRAMS = re.compile(r"make|docker|kubectl|python(3\.11)?|[a-z/$]*bin/pip")
+PROGRAMS = re.compile(r"make|docker|kubectl|promtool|python(3\.11)?|[a-z/$]*bin/pip")
 """Of others than ours, those that pages call."""
 
 
