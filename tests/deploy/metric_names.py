@@ -6,6 +6,7 @@ import re
 
 from prometheus_client import CollectorRegistry
 
+from detector.client_figures import families
 from detector.feedback.figures import Shown
 from detector.metrics import Families
 from replay.lateness import Lateness
@@ -22,13 +23,17 @@ SERIES = {
 }
 """What the series of each type are called behind the metric's name."""
 
-_NAME = re.compile(r"\b(?:detector|replay|kafka)_[a-z0-9_]+")
+RECORDED = re.compile(r"\bjob\w*:[\w:]+")
+"""What a recording rule makes."""
+
+_NAME = re.compile(r"\b(?:detector|replay|kafka|process)_[a-z0-9_]+")
 
 
 def exported() -> dict[str, str]:
-    """The metric of each series' name: of the detector, of feedback and of replay."""
+    """The metric of each series' name: of the detector, of feedback, of replay and of their Kafka clients."""
     registries: list[CollectorRegistry] = [
         detector_registry(),
+        Families(lambda: families({})).registry,
         Families(Shown().families).registry,
         ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry,
     ]
@@ -37,5 +42,5 @@ def exported() -> dict[str, str]:
 
 
 def asked(expr: str) -> set[str]:
-    """Names of series in PromQL; what stands in quotes is none."""
-    return set(_NAME.findall(re.sub(r'"(?:[^"\\]|\\.)*"', '""', expr)))
+    """Names of series in PromQL; what stands in quotes is none, and what a rule records is another's."""
+    return set(_NAME.findall(RECORDED.sub("", re.sub(r'"(?:[^"\\]|\\.)*"', '""', expr))))

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,7 @@ from tests.integration.line import (
 )
 from tests.integration.story import QUICKLY_MISSED, SMALL_STEPS, Course, Trial
 from tests.integration.test_detector import messages
-from tests.prometheus_with_rules import Prometheus, prometheus
+from tests.prometheus import Prometheus, prometheus
 
 SHARED = ("detector_rows_total", "detector_alerts_total", "detector_rejects_total")
 """Counters that a group keeps with its offsets."""
@@ -303,7 +304,7 @@ def test_prometheus_agrees_with_the_topics(cards: Cards, broker: Any, tmp_path: 
         (b"no row", place, headers) if i % 20 == 0 else (row, place, headers)
         for i, (row, place, headers) in enumerate(rows)
     ]
-    with prometheus(tmp_path, {"detector": [f"127.0.0.1:{port}"]}) as watching:
+    with prometheus(tmp_path, {"detector": [f"127.0.0.1:{port}"]}, every="250ms") as watching:
         for turn in range(4):
             with running(topics, cards.model, *options) as detector:
                 await_true(lambda: watching.value("count(detector_rows_total)") == topics.partitions, "a scrape")
@@ -328,7 +329,7 @@ def check(watching: Prometheus, wanted: Mapping[str, float], alerts: set[str]) -
     assert watching.value("sum(resets(detector_rows_total[10m]))") == 0
     for name in SHARED:
         seen = 0.0
-        for one in watching.query(f"{name}[10m]"):
+        for one in watching.now(f"{name}[10m]"):
             values = np.array([float(value) for _, value in one["values"]])
             assert (np.diff(values) >= 0).all()
             seen += values[-1] - values[0]
@@ -336,9 +337,8 @@ def check(watching: Prometheus, wanted: Mapping[str, float], alerts: set[str]) -
     await_true(lambda: all(rule["health"] == "ok" for rule in watching.rules()), "every rule evaluated")
     assert len(watching.rules()) == 33
     await_true(lambda: watching.value('count(ALERTS{alertname="DeadLetters"})') == 1, "dead letters told")
-    end = watching.value("vector(time())")
-    asked = {"query": "detector_alert_latency_seconds_bucket", "start": str((end or 0) - 600), "end": str(end)}
-    found = [one for each in watching.get("/api/v1/query_exemplars", **asked) for one in each["exemplars"]]
+    end = time.time()
+    found = watching.exemplars("detector_alert_latency_seconds_bucket", end - 600, end)
     assert found
     assert {one["labels"][EXEMPLAR] for one in found} <= alerts
 
