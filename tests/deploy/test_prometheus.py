@@ -103,7 +103,8 @@ def test_the_runbook_has_every_alert_and_no_other() -> None:
     """Each alert has a heading in the runbook, which its link leads to, and each heading is an alert's."""
     assert re.findall(r"^## (.+)$", RUNBOOK.read_text(), re.MULTILINE) == list(ALERTS)
     for name, rule in ALERTS.items():
-        assert rule["annotations"]["runbook_url"] == f"deploy/runbook.md#{name.lower()}"
+        link = f"{{{{ $externalLabels.repository }}}}deploy/runbook.md#{name.lower()}"
+        assert rule["annotations"]["runbook_url"] == link
 
 
 def test_the_runbooks_links_lead_somewhere() -> None:
