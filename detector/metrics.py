@@ -1,13 +1,12 @@
-"""Every metric. The only file that imports prometheus_client. Counted after it happened, once a batch."""
+"""Every metric of a detector. Counted after it happened, once a batch."""
 
 from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from time import perf_counter, time
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,6 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
@@ -37,7 +35,7 @@ from detector.alerts import ModelName
 from detector.counts import ByPartition, Count
 from detector.detection import Segment
 from detector.drift import STATES, Drift
-from detector.exposition import encoded
+from detector.families import Families, Family, bounded, rendered
 from detector.outcome import Outcome
 from detector.rows import REASONS
 from detector.shadow import Shadow, edges_of
@@ -55,9 +53,7 @@ DRIFT_MEANINGS = {
 MOST_EXEMPLAR_LETTERS = 128
 """Letters of an exemplar's names and values together: OpenMetrics 1.0 allows no more."""
 
-MOST_LABEL_LETTERS = 128
 EXEMPLAR = "alert_id"
-OPEN_METRICS = "application/openmetrics-text"
 BATCH_ROWS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
 Collected = TypeVar("Collected", bound=Collector)
@@ -196,12 +192,6 @@ class ShadowMetrics(Collector):
         yield from (rows, kappa, info, scores)
 
 
-def rendered(registry: CollectorRegistry, accept: str) -> tuple[int, bytes, str]:
-    """200, a registry in the format that the scraper accepts, and its content type."""
-    _, content_type = choose_encoder(accept)
-    return 200, encoded(registry.collect(), content_type.startswith(OPEN_METRICS)), content_type
-
-
 def _buckets(edges: NDArray[np.float64], counts: NDArray[np.int64]) -> list[tuple[str, float]]:
     """Cumulative counts by upper edge, as the exposition wants them: 1.0, for OpenMetrics knows no 1."""
     names = [*(floatToGoString(float(f"{edge:.9g}")) for edge in edges), "+Inf"]  # type: ignore[no-untyped-call]
@@ -257,45 +247,6 @@ def _gauge(name: str, meaning: str, values: Mapping[int, float]) -> GaugeMetricF
     for partition, value in sorted(values.items()):
         gauge.add_metric([str(partition)], value)
     return gauge
-
-
-def bounded(text: str) -> str:
-    """A label's value that came from a topic, no longer than a person reads; two that differ stay different."""
-    if len(text) <= MOST_LABEL_LETTERS:
-        return text
-    told = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    return f"{text[: MOST_LABEL_LETTERS - len(told) - 1]} {told}"
-
-
-class Family(NamedTuple):
-    """A metric as values. kind: counter or gauge. samples: by the values of its labels."""
-
-    kind: str
-    name: str
-    meaning: str
-    labels: Sequence[str]
-    samples: Iterable[tuple[tuple[str, ...], float]]
-
-
-class Families(Collector):
-    """Metrics whose values are made elsewhere and asked for when they are shown."""
-
-    def __init__(self, families: Callable[[], Iterable[Family]]) -> None:
-        self._families = families
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        """A metric for each."""
-        for kind, name, meaning, labels, samples in self._families():
-            metric = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, meaning, labels=labels)
-            for values, figure in samples:
-                metric.add_metric(values, figure)
-            yield metric
-
-    def render(self, accept: str) -> tuple[int, bytes, str]:
-        """200, the exposition in the format that the scraper accepts, and its content type."""
-        return rendered(self.registry, accept)
 
 
 class Metrics:

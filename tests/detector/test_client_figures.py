@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.client_figures import CONSUMER, PRODUCER, families
+from detector.families import Families
 from detector.kafka import EmbeddedBroker, ExactlyOnce, Statistics
 from detector.kafka.figures import MOST_BROKERS
-from detector.metrics import Families
 from tests.benchmarks.scrape import client_statistics
 from tests.integration.line import await_true
 
@@ -38,7 +38,7 @@ def test_what_is_shown() -> None:
     assert found["kafka_broker_errors_total", CONSUMER, "0"] == 3
     assert found["kafka_queue_messages", CONSUMER] == 12 + 2 * 1234
     assert found["kafka_queue_bytes", CONSUMER] == 3456 + 2 * 123_456
-    assert (found["kafka_fetch_lag_messages", "0"], found["kafka_fetch_lag_messages", "1"]) == (12_345, 12_345)
+    assert [found["kafka_fetch_lag_messages", CONSUMER, partition] for partition in "01"] == [12_345, 12_345]
     assert found["kafka_rebalances_total",] == 3
 
 
