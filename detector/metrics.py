@@ -152,7 +152,7 @@ class DriftGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of each feature and of the score."""
-        figures, features = self.drift.figures, self.drift.features
+        figures, features = self.drift.figures, [*map(bounded, self.drift.features)]
         for figure, (name, meaning, of_score) in DRIFT_MEANINGS.items():
             values = getattr(figures, figure).tolist()
             gauge = GaugeMetricFamily(f"detector_feature_{name}", f"{meaning} of a feature.", labels=["feature"])
@@ -183,10 +183,11 @@ class ShadowMetrics(Collector):
         scores = HistogramMetricFamily("detector_shadow_score", "Scores of the shadow model.")
         if shadow is not None:
             name, tally = shadow.serving.artifact.name, shadow.totals
+            told = {"name": bounded(name.name), "version": bounded(name.version), "sha256": name.sha256}
             for outcome, count in tally.outcomes.items():
                 rows.add_metric([outcome], count)
             kappa.add_metric([], tally.kappa)
-            info.add_metric([], {"name": name.name, "version": name.version, "sha256": name.sha256})
+            info.add_metric([], told)
             threshold = shadow.serving.line.calibrated.value
             scores.add_metric([], _buckets(edges_of(threshold), tally.shadow.counts), tally.shadow.total)
         yield from (rows, kappa, info, scores)
@@ -327,7 +328,7 @@ class Metrics:
 
     def _know(self, features: Iterable[str]) -> None:
         """The served model's features have a series each from here on, those that it lacks have none any more."""
-        known = frozenset(features)
+        known = frozenset(map(bounded, features))
         for gone in self._features - known:
             self._reasons.remove(gone)
         for feature in known - self._features:
@@ -390,7 +391,7 @@ class Metrics:
             self._partitions.last |= outcome.last
             self._latency.observe(np.maximum(when - outcome.alert_times / 1000, 0.0), outcome.alerts, when)
             for feature, alerts in Tally(outcome.features).items():
-                self._reasons.labels(feature).inc(alerts)
+                self._reasons.labels(bounded(feature)).inc(alerts)
 
     def aborted(self) -> None:
         """A batch was aborted, and will be read again."""
