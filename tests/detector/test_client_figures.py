@@ -91,7 +91,7 @@ def test_what_is_no_statistics(text: str) -> None:
 
 
 def test_a_client_tells() -> None:
-    """A producer that has nothing to do tells its statistics when it is served, under the name that it was given."""
+    """A producer that has nothing to do tells its statistics when it is served; also that no broker answers any more."""
     statistics = Statistics()
     broker = EmbeddedBroker(["t"])
     own = {**statistics.of(PRODUCER), "statistics.interval.ms": 50}
@@ -102,8 +102,13 @@ def test_a_client_tells() -> None:
             output.serve()
             return ("kafka_broker_up", PRODUCER, "1") in shown(statistics)
 
+        def unreachable() -> bool:
+            output.serve()
+            return shown(statistics).get(("kafka_broker_up", PRODUCER, "TxnCoordinator")) == 0
+
         await_true(connected, "statistics of a connected producer", 20)
         assert shown(statistics)["kafka_statistics_timestamp_seconds", PRODUCER] > 1e9
+        broker.close()
+        await_true(unreachable, "statistics of one that nobody answers", 20)
     finally:
         output.close()
-        broker.close()

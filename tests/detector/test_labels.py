@@ -53,7 +53,7 @@ CLOSED: dict[str, set[str]] = {
 """Labels whose values are written in the code."""
 
 OPEN = {
-    "partition": PARTITIONS,
+    "partition": 2 * PARTITIONS,  # of the detector, and of its client
     "feature": FEATURES,
     "broker": MOST_BROKERS,
     "name": 2,  # of a model: the served one and its shadow
@@ -73,7 +73,7 @@ Name = Callable[[object], str]
 
 def hostile(one: object) -> str:
     """A name that would be a line of its own, breaks out of its quotes, and does not end."""
-    return f'"}}\n# HELP {one}\\ {{le="1"}} ' + "ünïcödé" * 10_000 + str(one)
+    return f'"}}\n# HELP {one}\\ {{le="1"}} ' + "ünïcödé" * 1000 + str(one)
 
 
 def detector(name: Name, times: int) -> str:
