@@ -91,7 +91,7 @@ def test_what_is_no_statistics(text: str) -> None:
 
 
 def test_a_client_tells() -> None:
-    """A producer that has nothing to do tells its statistics when it is served; also that no broker answers any more."""
+    """A producer that has nothing to do tells its statistics when it is served, also that no broker answers."""
     statistics = Statistics()
     broker = EmbeddedBroker(["t"])
     own = {**statistics.of(PRODUCER), "statistics.interval.ms": 50}
