@@ -110,7 +110,7 @@ class Feed:
                 self._read(tap, positions)
             except Failure as failure:
                 if str(failure) != tap.topic.trouble:
-                    log.warning("topic_unread", topic=tap.topic.name, why=str(failure), doing="trying again")
+                    log.warning("topic_unread", topic=tap.topic.name, why=str(failure), doing="tried again")
                 tap.topic.trouble = str(failure)
                 self._ending.wait(AGAIN_SECONDS)
 
