@@ -15,9 +15,10 @@ from detector.alerts import ModelName
 from detector.client_figures import families
 from detector.drift import Drift, Reference
 from detector.errors import EXIT_CODES
+from detector.families import Families
 from detector.feedback.figures import Shown
 from detector.log import EVENTS
-from detector.metrics import Families, Metrics
+from detector.metrics import Metrics
 from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,

@@ -7,8 +7,8 @@ import re
 from prometheus_client import CollectorRegistry
 
 from detector.client_figures import families
+from detector.families import Families
 from detector.feedback.figures import Shown
-from detector.metrics import Families
 from replay.lateness import Lateness
 from replay.metrics import Figures
 from replay.metrics import Metrics as ReplayMetrics

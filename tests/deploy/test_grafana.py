@@ -20,7 +20,7 @@ from deploy.grafana.board import STEP, Board, Section
 from deploy.grafana.drift import OLD_DAYS
 from deploy.grafana.panels import WIDTH
 from detector.client_figures import families
-from detector.metrics import Families
+from detector.families import Families
 from tests.deploy.grafana_schema import faults
 from tests.deploy.metric_names import asked, exported, of_registry
 from tests.deploy.test_prometheus import ALERTS, passed, promtool
