@@ -119,16 +119,15 @@ def _features() -> Sequence[Builder[Panel]]:
             About(
                 "Missing values",
                 units.PercentUnit,
-                f"Share of each feature's values that are missing. A move by {LEVELS.missing:g} is drift, unless "
-                "settings or chance say otherwise.",
+                f"Share of values that are missing, of the {FEW} chosen features that miss most. A move by "
+                f"{LEVELS.missing:g} is drift, unless settings or chance say otherwise.",
                 NO_LOOK,
             ),
-            Query(f"max by (feature) (detector_feature_missing_share{CHOSEN})", "{{feature}}"),
+            _most("missing_share"),
         ),
         bars(
             About("PSI now", units.Short, f"The {FEW} chosen features that moved most, at the last look.", NO_LOOK),
             Query(f"sort_desc(topk({FEW}, max by (feature) (detector_feature_psi{CHOSEN})))", "{{feature}}"),
-            height=8,
             steps=[(LEVELS.psi, BAD)],
         ),
     ]
@@ -139,13 +138,21 @@ def _of_features(title: str, figure_: str, meaning: str, steps: Sequence[tuple[f
         About(
             title,
             units.Short,
-            f"{meaning} of each chosen feature from the training reference, the largest of any member. The line is the "
-            "level above which a feature drifts, unless settings or chance say otherwise.",
+            f"{meaning} from the training reference, the largest of any member, of the {FEW} chosen features that moved "
+            "most in the time shown. The line is the level above which a feature drifts, unless settings or chance say "
+            "otherwise.",
             NO_LOOK,
         ),
-        Query(f"max by (feature) (detector_feature_{figure_}{CHOSEN})", "{{feature}}"),
+        _most(figure_),
         steps=steps,
     )
+
+
+def _most(figure_: str) -> Query:
+    """A figure of the chosen features over time: of those few in which it was largest, for there may be hundreds."""
+    metric = f"detector_feature_{figure_}{CHOSEN}"
+    few = f"topk({FEW}, max by (feature) (max_over_time({metric}{RANGE} @ end())))"
+    return Query(f"max by (feature) ({metric}) and on (feature) {few}", "{{feature}}")
 
 
 def _score() -> Sequence[Builder[Panel]]:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.broker import Broker, create_topic
 from tests.deploy.metric_names import exported
-from tests.deploy.test_grafana import NAMES, annotations, panels, read
+from tests.deploy.test_grafana import NAMES, events, panels, read
 from tests.deploy.test_prometheus import rules
 from tests.integration.line import (
     Running,
@@ -80,8 +80,8 @@ def asked(board: str) -> list[Asked]:
         for panel in panels(found)
         for target in panel["targets"]
     ]
-    events = found["annotations"]["list"]
-    return queries + [Asked(board, one["name"], one["expr"], True, named(one["titleFormat"])) for one in events]
+    marks = [Asked(board, one["name"], one["expr"], True, named(one["titleFormat"])) for one in events(found)]
+    return queries + marks
 
 
 def named(pattern: str) -> frozenset[str]:
@@ -214,9 +214,10 @@ def test_every_query_returns_data(scraped: Scraped, capsys: pytest.CaptureFixtur
         await_true(none_left, "all queries return data", SECONDS)
     except AssertionError:
         pytest.fail("no data: " + "; ".join(f"{one.board}, {one.place}: {one.expr}" for one in left))
-    shown, events = (sum(len(list(of(read(board)))) for board in NAMES) for of in (panels, annotations))
+    boards = [read(name) for name in NAMES]
+    shown, marks = sum(len(list(panels(board))) for board in boards), sum(len(events(board)) for board in boards)
     with capsys.disabled():
-        print(f"\ndashboards: {shown} panels, {events} annotations, {len(queries)} queries, all returned data")
+        print(f"\ndashboards: {shown} panels, {marks} annotations, {len(queries)} queries, all returned data")
 
 
 def test_series_have_names(scraped: Scraped) -> None:
