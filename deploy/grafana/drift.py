@@ -138,9 +138,9 @@ def _of_features(title: str, figure_: str, meaning: str, steps: Sequence[tuple[f
         About(
             title,
             units.Short,
-            f"{meaning} from the training reference, the largest of any member, of the {FEW} chosen features that moved "
-            "most in the time shown. The line is the level above which a feature drifts, unless settings or chance say "
-            "otherwise.",
+            f"{meaning} from the training reference, the largest of any member, of the {FEW} chosen features that "
+            "moved most in the time shown. The line is the level above which a feature drifts, unless settings or "
+            "chance say otherwise.",
             NO_LOOK,
         ),
         _most(figure_),
