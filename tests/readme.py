@@ -47,6 +47,7 @@ from replay.metrics import Metrics as ReplayMetrics
 from replay.settings import Settings as ReplaySettings
 from trainer.__main__ import COMMANDS as TRAINER_COMMANDS
 from trainer.fetch.cache import place
+from trainer.metrics import METRICS as TRAINER_METRICS
 from trainer.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,10 @@ def _metrics() -> dict[str, str]:
         "client-metrics": metrics_table(Families(lambda: families({})).registry),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(replayed.registry),
+        "trainer-metrics": table(
+            ("metric", "type", "meaning"),
+            sorted((f"`trainer_{name}`", "gauge", meaning) for name, meaning in TRAINER_METRICS.items()),
+        ),
     }
 
 
