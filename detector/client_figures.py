@@ -19,10 +19,10 @@ def families(clients: Mapping[str, ClientFigures]) -> Iterator[Family]:
     yield from _of_brokers(clients)
     yield from _of_clients(clients)
     lags: Samples = [
-        ((client, str(partition)), one.consumer_lag)
+        ((client, str(partition)), one.lag)
         for client, figures in clients.items()
         for partition, one in sorted(figures.partitions().items())
-        if one.consumer_lag >= 0
+        if one.lag is not None
     ]
     meaning = "Messages between the last one that was taken from the client and the partition's end."
     yield Family("gauge", "kafka_fetch_lag_messages", meaning, ["client", "partition"], lags)
@@ -69,8 +69,8 @@ def _of_clients(clients: Mapping[str, ClientFigures]) -> Iterator[Family]:
 
 
 def _messages(figures: ClientFigures) -> float:
-    return figures.msg_cnt + sum(one.fetchq_cnt for one in figures.partitions().values())
+    return figures.msg_cnt + max((one.fetchq_cnt for one in figures.partitions().values()), default=0)
 
 
 def _bytes(figures: ClientFigures) -> float:
-    return figures.msg_size + sum(one.fetchq_size for one in figures.partitions().values())
+    return figures.msg_size + max((one.fetchq_size for one in figures.partitions().values()), default=0)

@@ -261,9 +261,10 @@ class Metrics:
         counts: Callable[[], ByPartition] = dict,
         clock: Callable[[], float] = time,
         topic: str = "",
+        group: str = "",
     ) -> None:
         """counts: what became of the messages of the partitions that are here, as far as it is visible."""
-        self._topic = topic
+        self._read = {"topic": topic, "group": group}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._shown(PartitionCounts(counts))
@@ -298,7 +299,9 @@ class Metrics:
     def _settled(self, model: ModelName) -> None:
         """What changes seldom: the model, and what was asked of this member."""
         self._model = Info(
-            "detector_model", "The model that is served, and the topic of its rows.", registry=self.registry
+            "detector_model",
+            "The model that is served, and the topic and the group that it is served to.",
+            registry=self.registry,
         )
         self._made = Gauge(
             "detector_model_created_timestamp_seconds",
@@ -324,7 +327,7 @@ class Metrics:
 
     def _name(self, model: ModelName) -> None:
         told = {"name": bounded(model.name), "version": bounded(model.version), "sha256": model.sha256}
-        self._model.info({**told, "topic": self._topic})
+        self._model.info({**told, **self._read})
 
     def _know(self, features: Iterable[str]) -> None:
         """The served model's features have a series each from here on, those that it lacks have none any more."""

@@ -68,7 +68,8 @@ class Service:
         self.scores = ScoreRecords(settings.scores_topic, settings.scores_amount, self.models.serving.artifact)
         self.drift = self._new_drift()
         self.counts = Counts()
-        self.metrics = Metrics(*self._described(), lambda: self.counts.visible, topic=settings.input_topic)
+        read = {"topic": settings.input_topic, "group": settings.group}
+        self.metrics = Metrics(*self._described(), lambda: self.counts.visible, **read)
         self._describe()
         self.statistics = Statistics()
         self.metrics.watch(lambda: families(self.statistics.figures()))

@@ -12,6 +12,7 @@ from deploy.grafana.board import Board, Section, several
 from deploy.grafana.panels import (
     BAD,
     OK,
+    RANGE,
     SERVED,
     WARN,
     WINDOW,
@@ -38,9 +39,11 @@ STATES = {0: ("stable", OK), 1: ("drifting", BAD)}
 LEVELS = Levels()
 """Those that hold unless settings say otherwise: where the lines are drawn."""
 
-RANGE = "[$__range]"
 FEW = 12
 """Features that a panel of all has room for."""
+
+OLD_DAYS = 30
+"""Age of a model from which the rules tell of it."""
 
 
 def board() -> Board:
@@ -198,13 +201,22 @@ def _models() -> Sequence[Builder[Panel]]:
         ),
         lines(
             About(
+                "Age of the model",
+                units.Seconds,
+                f"Time since the model that each detector serves was trained. The line is at {OLD_DAYS} days.",
+                NO_DETECTOR,
+            ),
+            Query(f"time() - max by (instance) (detector_model_created_timestamp_seconds{SERVED})", "{{instance}}"),
+            steps=[(OLD_DAYS * 86_400, BAD)],
+        ),
+        lines(
+            About(
                 "Changes of state",
                 units.Short,
                 "Features, and scores, that began to drift or are stable again.",
                 NO_DETECTOR,
             ),
             Query(f"sum by (state) (increase(detector_drift_changes_total{SERVED}{WINDOW}))", "{{state}}"),
-            width=24,
         ),
     ]
 

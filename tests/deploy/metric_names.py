@@ -37,8 +37,12 @@ def exported() -> dict[str, str]:
         Families(Shown().families).registry,
         ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry,
     ]
-    metrics = [metric for registry in registries for metric in registry.collect()]
-    return {metric.name + ending: metric.name for metric in metrics for ending in SERIES[metric.type]}
+    return {series: metric for one in registries for series, metric in of_registry(one).items()}
+
+
+def of_registry(registry: CollectorRegistry) -> dict[str, str]:
+    """The metric of each series' name in one."""
+    return {metric.name + ending: metric.name for metric in registry.collect() for ending in SERIES[metric.type]}
 
 
 def asked(expr: str) -> set[str]:

@@ -36,10 +36,27 @@ def test_what_is_shown() -> None:
     assert found["kafka_broker_rtt_seconds", CONSUMER, "0"] == pytest.approx(0.005012)
     assert found["kafka_broker_rtt_p99_seconds", CONSUMER, "0"] == pytest.approx(0.050123)
     assert found["kafka_broker_errors_total", CONSUMER, "0"] == 3
-    assert found["kafka_queue_messages", CONSUMER] == 12 + 2 * 1234
-    assert found["kafka_queue_bytes", CONSUMER] == 3456 + 2 * 123_456
+    assert found["kafka_queue_messages", CONSUMER] == 12 + 1234  # one queue for both partitions, told with each
+    assert found["kafka_queue_bytes", CONSUMER] == 3456 + 123_456
     assert [found["kafka_fetch_lag_messages", CONSUMER, partition] for partition in "01"] == [12_345, 12_345]
     assert found["kafka_rebalances_total",] == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "lag"),
+    [
+        ({"app_offset": 109, "next_offset": 8862, "ls_offset": 10_000, "fetchq_cnt": 8753}, 9891),
+        ({"app_offset": 9999, "next_offset": 10_000, "ls_offset": 10_000}, 0),
+        ({"app_offset": -1001, "next_offset": 700, "ls_offset": 1000}, 300),
+        ({"app_offset": -1001, "next_offset": 0, "ls_offset": -1001, "fetchq_cnt": 8753}, None),
+        ({"app_offset": -1001, "next_offset": 900, "ls_offset": 1000, "fetchq_cnt": 900}, None),
+        ({}, None),
+    ],
+)
+def test_fetch_lag(one: dict[str, int], lag: int | None) -> None:
+    """Counted from what was taken; where nothing waits to be, from what was fetched; else nothing is told."""
+    found = told(json.dumps({"topics": {"rows": {"partitions": {"0": one}}}}))
+    assert found.get(("kafka_fetch_lag_messages", CONSUMER, "0")) == lag
 
 
 def broker(**more: Any) -> dict[str, Any]:

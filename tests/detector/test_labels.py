@@ -79,7 +79,7 @@ def hostile(one: object) -> str:
 def detector(name: Name, times: int) -> str:
     """The page of a detector that served so many models, and had so many partitions in turn."""
     counts, of_models = Counts(), [_model(name, turn) for turn in range(times)]
-    told = Metrics(1.0, of_models[0], _drift(name, 0), lambda: counts.visible, lambda: NOW, "rows")
+    told = Metrics(1.0, of_models[0], _drift(name, 0), lambda: counts.visible, lambda: NOW, "rows", "g")
     told.describe(NOW, 1, topic="rows", group="g", member="m", delivery="exactly_once")
     told.watch_shadow(lambda: _shadow(name))  # type: ignore[arg-type,return-value]
     for stage in STAGES:
@@ -150,7 +150,8 @@ def clients(name: Name, times: int) -> str:
     brokers: dict[str, Any] = {name(n): {**every, "name": name(n), "nodeid": n} for n in range(times)}
     logical = {**every, "source": "logical", "nodeid": -1}
     brokers |= {name(f"logical {n}"): {**logical, "name": name(f"logical {n}")} for n in range(times)}
-    partitions = {str(n): {"consumer_lag": 1} for n in range(PARTITIONS)} | {"-1": {"consumer_lag": 1}}
+    offsets = {"app_offset": 1, "ls_offset": 2}
+    partitions = {str(n): offsets for n in range(PARTITIONS)} | {"-1": offsets}
     told = json.dumps({"brokers": brokers, "topics": {"rows": {"partitions": partitions}}})
     for client in (CONSUMER, PRODUCER):
         statistics.take(client, told)
