@@ -361,7 +361,7 @@ def default_text(f: Field[Any]) -> str:
         return "" if f.default_factory is not MISSING else "required"
     if f.default is None or f.default == ():
         return ""
-    return {False: "off"}.get(f.default, str(f.default)) if isinstance(f.default, bool) else str(f.default)
+    return {False: "off", True: "on"}[f.default] if isinstance(f.default, bool) else str(f.default)
 
 
 def _help(f: Field[Any], prefix: str) -> str:
