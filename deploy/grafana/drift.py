@@ -11,6 +11,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from deploy.grafana.board import Board, Section, several
 from deploy.grafana.panels import (
     BAD,
+    JUDGED,
     OK,
     RANGE,
     SERVED,
@@ -29,6 +30,7 @@ from detector.drift import Levels
 
 NO_DETECTOR = "No detector of this choice was scraped: look at Prometheus' targets"
 NO_LOOK = "Not measured yet: the first look comes with a quarter of a window (--drift-rows)"
+NO_TRAINING = "No training told of itself (fit --metrics), or node_exporter was not scraped"
 NO_SHADOW = "No shadow model scores beside the served one (--shadow-model)"
 NO_WINDOWS = "No partition has enough rows for a median yet"
 
@@ -59,6 +61,7 @@ def board() -> Board:
             Section("Features", _features()),
             Section("Score", _score()),
             Section("Models", _models()),
+            Section("Training", _training(), folded=True),
             Section("Shadow model", _shadow(), folded=True),
         ],
         [every.all_value(".*")],
@@ -230,6 +233,34 @@ def _models() -> Sequence[Builder[Panel]]:
 
 def _role(expr: str, role: str) -> str:
     return f'label_replace({expr}, "role", "{role}", "", "")'
+
+
+def _training() -> Sequence[Builder[Panel]]:
+    """What a training leaves in a file: `model` is its only label that the detectors know too."""
+
+    def of_each(figure_: str) -> Query:
+        return Query(f"max by (model) (trainer_{figure_}{JUDGED})")
+
+    def by_use(title: str, figure_: str, description: str) -> Builder[Panel]:
+        query = Query(f"max by (model, use) (trainer_{figure_}{JUDGED})", "{{model}}, {{use}}")
+        return lines(About(title, units.Short, description, NO_TRAINING), query)
+
+    return [
+        rows_of(
+            About("Last training", units.Short, "Of each chosen model, whether or not it serves by now.", NO_TRAINING),
+            {
+                "": Query(f"max by (model, version, sha256) (trainer_model_info{JUDGED})"),
+                "ago": Query(f"time() - max by (model) (trainer_last_success_timestamp_seconds{JUDGED})"),
+                "took": of_each("duration_seconds"),
+                "epochs": of_each("epochs"),
+                "threshold": of_each("threshold"),
+            },
+            {"model": "model", "version": "version", "sha256": "sha256"},
+            {"ago": units.Seconds, "took": units.Seconds},
+        ),
+        by_use("Loss", "loss", "Loss of the epoch that was kept, of each training in turn."),
+        by_use("Rows of history", "rows", "Rows of each training in turn, by what they were used for."),
+    ]
 
 
 def _shadow() -> Sequence[Builder[Panel]]:
