@@ -18,6 +18,7 @@ from detector.errors import EXIT_CODES
 from detector.feedback.figures import Shown
 from detector.log import EVENTS
 from detector.metrics import Families, Metrics
+from detector.preflight import needed
 from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,
@@ -43,12 +44,13 @@ from trainer.recipes import RECIPES
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 TRAINER = ROOT / "trainer" / "README.md"
-PAGES = (README, TRAINER)
+ACCESS = ROOT / "deploy" / "access.md"
+PAGES = (README, TRAINER, ACCESS)
 
 
 def blocks() -> dict[Path, dict[str, str]]:
     """By page and marker, the text that belongs between the marker and its end."""
-    return {README: _main(), TRAINER: _trainer()}
+    return {README: _main(), TRAINER: _trainer(), ACCESS: {"acls": acls_table()}}
 
 
 def _trainer() -> dict[str, str]:
@@ -113,6 +115,15 @@ def settings_table(cls: type[Any], beside: type[Any] | None = None) -> str:
         default = default_text(f)
         rows.append((f"`{flag(f)}`", f"`{default}`" if default not in ("", "required") else default, meaning))
     return table(("flag", "default", "meaning"), rows)
+
+
+def acls_table() -> str:
+    """What a detector of default settings must be allowed."""
+    rows = []
+    for one in needed(Settings(bootstrap_servers="", model=Path())):
+        name = f"those that begin with `{one.name}`" if one.prefixed else f"`{one.name}`"
+        rows.append((one.resource, name, f"`{one.operation}`"))
+    return table(("resource", "name", "operation"), rows)
 
 
 def _events() -> Iterable[Sequence[str]]:
