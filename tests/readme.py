@@ -18,10 +18,12 @@ from detector.client_figures import families
 from detector.commands.create_topics import FOR_EVER, configs
 from detector.drift import Drift, Reference
 from detector.errors import EXIT_CODES
+from detector.families import Families
 from detector.feedback.figures import Shown
 from detector.kafka import COMPACTED
 from detector.log import EVENTS
-from detector.metrics import Families, Metrics
+from detector.metrics import Metrics
+from detector.preflight import needed
 from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,
@@ -46,6 +48,7 @@ from replay.metrics import Metrics as ReplayMetrics
 from replay.settings import Settings as ReplaySettings
 from trainer.__main__ import COMMANDS as TRAINER_COMMANDS
 from trainer.fetch.cache import place
+from trainer.metrics import METRICS as TRAINER_METRICS
 from trainer.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +92,7 @@ def blocks() -> dict[Path, dict[str, str]]:
             "thresholds": table(("method", "finds"), quoted(METHODS)),
         },
         trainer / "commands" / "README.md": {"commands": _trainer()},
+        ROOT / "deploy" / "access.md": {"acls": acls_table()},
         ROOT / "deploy" / "local" / "README.md": {"demo-settings": settings_table(DemoSettings)},
     }
 
@@ -110,6 +114,10 @@ def _metrics() -> dict[str, str]:
         "client-metrics": metrics_table(Families(lambda: families({})).registry),
         "feedback-metrics": metrics_table(Families(Shown().families).registry),
         "replay-metrics": metrics_table(replayed.registry),
+        "trainer-metrics": table(
+            ("metric", "type", "meaning"),
+            sorted((f"`trainer_{name}`", "gauge", meaning) for name, meaning in TRAINER_METRICS.items()),
+        ),
     }
 
 
@@ -191,6 +199,15 @@ def _days(days: int) -> str:
 def _replays() -> tuple[Sequence[str], Iterable[Sequence[str]]]:
     value = "how far it came, written in the transaction of its rows; compacted, made where it is not there"
     return ("topic (default)", "key", "value"), [(f"`{ReplaySettings.resume_topic}`", "the replay's name", value)]
+
+
+def acls_table() -> str:
+    """What a detector of default settings must be allowed."""
+    rows = []
+    for one in needed(Settings(bootstrap_servers="", model=Path())):
+        name = f"those that begin with `{one.name}`" if one.prefixed else f"`{one.name}`"
+        rows.append((one.resource, name, f"`{one.operation}`"))
+    return table(("resource", "name", "operation"), rows)
 
 
 def _events() -> Iterable[Sequence[str]]:

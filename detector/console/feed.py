@@ -6,7 +6,6 @@ late, and a page that is loaded anew shows what the board holds. Nothing is comm
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,10 +21,11 @@ from detector.console.verdicts import Verdict
 from detector.errors import BrokerUnavailable, Failure
 from detector.kafka import Follower, Progress, Publisher, Reader, Record, check_topics, connect
 from detector.kafka.extent import extent
+from detector.log import logger
 from detector.rows import Message
 from detector.settings import ConsoleSettings, wanted
 
-log = logging.getLogger("detector.console")
+log = logger("detector.console")
 
 MOST_MESSAGES = 4096
 POLL_SECONDS = 0.2
@@ -110,7 +110,7 @@ class Feed:
                 self._read(tap, positions)
             except Failure as failure:
                 if str(failure) != tap.topic.trouble:
-                    log.warning("topic_unread topic=%s why=%r", tap.topic.name, str(failure))
+                    log.warning("topic_unread", topic=tap.topic.name, why=str(failure), doing="tried again")
                 tap.topic.trouble = str(failure)
                 self._ending.wait(AGAIN_SECONDS)
 
@@ -182,7 +182,7 @@ class Feed:
         with self._writing:
             self._write(Record(self.chosen.labels_topic, key, value, [("content-type", b"application/json")]))
         self.board.say(row_id, verdict)
-        log.info("verdict label=%s by=%r row=%r", verdict.word, verdict.by, row_id)
+        log.info("verdict", label=verdict.word, by=verdict.by)
 
     def _write(self, record: Record) -> None:
         """Waits for the broker's answer. A producer that failed is made anew, as what it says then is of another."""
