@@ -23,6 +23,7 @@ from detector.feedback.figures import Shown
 from detector.kafka import COMPACTED
 from detector.log import EVENTS
 from detector.metrics import Metrics
+from detector.preflight import needed
 from detector.rows import REASONS
 from detector.settings import (
     AuditSettings,
@@ -91,6 +92,7 @@ def blocks() -> dict[Path, dict[str, str]]:
             "thresholds": table(("method", "finds"), quoted(METHODS)),
         },
         trainer / "commands" / "README.md": {"commands": _trainer()},
+        ROOT / "deploy" / "access.md": {"acls": acls_table()},
         ROOT / "deploy" / "local" / "README.md": {"demo-settings": settings_table(DemoSettings)},
     }
 
@@ -197,6 +199,15 @@ def _days(days: int) -> str:
 def _replays() -> tuple[Sequence[str], Iterable[Sequence[str]]]:
     value = "how far it came, written in the transaction of its rows; compacted, made where it is not there"
     return ("topic (default)", "key", "value"), [(f"`{ReplaySettings.resume_topic}`", "the replay's name", value)]
+
+
+def acls_table() -> str:
+    """What a detector of default settings must be allowed."""
+    rows = []
+    for one in needed(Settings(bootstrap_servers="", model=Path())):
+        name = f"those that begin with `{one.name}`" if one.prefixed else f"`{one.name}`"
+        rows.append((one.resource, name, f"`{one.operation}`"))
+    return table(("resource", "name", "operation"), rows)
 
 
 def _events() -> Iterable[Sequence[str]]:

@@ -1,4 +1,7 @@
-"""Whether the process of this container answers on /healthz: exit code 0 or 1. Stands alone, to start fast."""
+"""Whether the process of this container answers on /healthz: exit code 0 or 1. Stands alone, to start fast.
+
+`python healthy.py [PORT]`; by default the port is that of the metrics.
+"""
 
 from __future__ import annotations
 
@@ -22,4 +25,5 @@ def healthy(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not healthy(int(os.environ.get("DETECTOR_METRICS_PORT", "9108"))))
+    port = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("DETECTOR_METRICS_PORT", "9108")
+    sys.exit(not healthy(int(port)))

@@ -212,14 +212,14 @@ def buckets(about: About, query: Query, width: int = 24, axis: str = Short) -> B
     return _told(panel, about, width, 9, [_over_time(query).format(PromQueryFormat.HEATMAP)])
 
 
-def bars(about: About, query: Query, width: int = 12, height: int = 9, steps: Steps = ()) -> Builder[models.Panel]:
+def bars(about: About, query: Query, width: int = 12, steps: Steps = ()) -> Builder[models.Panel]:
     """A bar for each series as it is now, as the query sorts them."""
     panel = bargauge.Panel().display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)).show_unfilled(True).min(0)
     panel.thresholds(_steps(steps))
     if not steps:
         panel.color_scheme(FieldColor().mode(models.FieldColorModeId.CONTINUOUS_BLUES))
-    return _told(panel, about, width, height, [_now(query)])
+    return _told(panel, about, width, 8, [_now(query)])
 
 
 def timeline(

@@ -14,6 +14,7 @@ import getpass
 import hashlib
 import hmac
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,7 @@ class Access:
         origin = _origin(chosen.address)
         hosts = (*OWN_NAMES, *([urlsplit(origin).hostname or ""] if origin else []))
         return cls(
-            user=chosen.user or getpass.getuser(),
+            user=chosen.user or account(),
             tokens=_tokens(chosen.token_file) if chosen.token_file else {},
             header=chosen.user_header.lower(),
             proxies=_networks(chosen.proxies),
@@ -148,6 +149,14 @@ class Access:
     def secure(self) -> bool:
         """Whether cookies travel over TLS alone."""
         return self.origin.startswith("https:")
+
+
+def account() -> str:
+    """The account that this process runs under: its name, or its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollectio
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from detector.errors import Failure
-from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, common, failure, told
+from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, asked_again, common, failure, told
 from detector.kafka.produce import PRODUCER, TRANSACTION_TIMEOUT_MS
 
 DENIED = {
@@ -93,15 +93,25 @@ def _configs(admin: AdminClient, topics: Sequence[str]) -> dict[str, dict[str, s
 
 
 def group_operations(admin: AdminClient, group: str) -> tuple[frozenset[str], int]:
-    """What may be done with a consumer group, and how many members it has; nothing where the broker refuses to say."""
-    asked = admin.describe_consumer_groups([group], include_authorized_operations=True, request_timeout=CONNECT_SECONDS)
-    try:
-        found = asked[group].result(CONNECT_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() in DENIED:
-            return frozenset(), 0
-        raise failure(error.args[0], f"describing group {group!r}") from error
-    return operations(found), len(found.members)
+    """What may be done with a consumer group, and how many members it has; nothing where the broker refuses to say.
+
+    A broker that has just begun to coordinate the group is asked again.
+    """
+
+    def ask() -> tuple[frozenset[str], int]:
+        asked = admin.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=CONNECT_SECONDS
+        )
+        try:
+            found = asked[group].result(CONNECT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() in DENIED:
+                return frozenset(), 0
+            raise
+        return operations(found), len(found.members)
+
+    with told(f"describing group {group!r}"):
+        return asked_again(ask, f"describing group {group!r}", CONNECT_SECONDS)
 
 
 def try_transactions(bootstrap_servers: str, given: Properties, transactional_id: str) -> None:

@@ -93,10 +93,14 @@ def _kafka(s: Settings, admin: Any, serving: Serving | None) -> Iterator[Finding
     for topic, own in topics.items():
         yield from judged(topic, facts[topic], own)
     rows = facts[s.input_topic]
-    yield from _group(s, admin, acls, rows.partitions)
+    group = _group(s, admin, acls, rows.partitions)
+    yield from group
     if s.delivery == "exactly_once":
         yield _transactions(s, acls)
-    yield from _rows(s, admin, rows, serving)
+    if any(one.state == "failed" for one in group):
+        yield skipped("rows", "they are read under the group's name")
+    else:
+        yield from _rows(s, admin, rows, serving)
 
 
 def _group(s: Settings, admin: Any, acls: Sequence[Acl], partitions: int) -> list[Finding]:

@@ -251,3 +251,11 @@ def test_probe_and_sign_out(tokens: Path) -> None:
     assert (probe.status, probe.sent[1]["body"]) == (200, b"ok\n")
     out.ask("/sign-out")
     assert "Max-Age=0" in out.headers["set-cookie"]
+
+
+def test_an_account_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no name for the account, as in a container, its number stands for it."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 987_654_321)
+    assert Access.of(replace(CHOSEN, user="")).user == "uid 987654321"

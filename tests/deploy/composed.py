@@ -21,14 +21,18 @@ from tests.broker import chosen, nodes
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "docker"
 FILE = FOLDER / "compose.yaml"
-BUILT = ("topics", "trainer")
-"""The services whose images can be built where only Python's base image is."""
+IMAGES = {
+    "topics": "streaming-fraud-detector",
+    "trainer": "streaming-fraud-tools",
+    "console": "streaming-fraud-console",
+}
+"""By the service that says how it is built, the images of this project."""
 
 ONCE = ("topics", "trainer")
-LASTING = ("kafka", "detector-1", "detector-2", "replay", "feedback", "prometheus")
+LASTING = ("kafka", "detector-1", "detector-2", "replay", "feedback", "console", "prometheus")
 """What a test brings up. Not Grafana and Alertmanager, whose images no machine without a registry has."""
 
-PORTS = ("DETECTOR_1_PORT", "DETECTOR_2_PORT", "FEEDBACK_PORT", "PROMETHEUS_PORT", "CONSOLE_PORT", "GRAFANA_PORT")
+PORTS = ("DETECTOR_1_PORT", "DETECTOR_2_PORT", "FEEDBACK_PORT", "PROMETHEUS_PORT", "CONSOLE_PORT")
 
 
 @cache
@@ -40,6 +44,15 @@ def compose() -> list[str]:
         if subprocess.run([*command, "version"], capture_output=True).returncode == 0:
             return command
     pytest.skip("CONTAINERS ARE NOT TESTED: Docker is there, Compose is not")
+
+
+def images_there() -> bool:
+    """Whether each image was built here before: building it anew takes what changed since, and no packages."""
+    compose()
+    return all(
+        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+        for image in IMAGES.values()
+    )
 
 
 class Stack:
@@ -70,10 +83,11 @@ class Stack:
 
     def container(self, service: str) -> Mapping[str, Any]:
         """What the engine says of a service's container."""
-        found = (
-            self.run("ps", "-q", "-a", service).strip() if service in ONCE else self.run("ps", "-q", service).strip()
-        )
-        told = subprocess.run(["docker", "inspect", found], capture_output=True, text=True, check=True).stdout
+        labels = (f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}")
+        filters = [text for label in labels for text in ("--filter", f"label={label}")]
+        command = ["docker", "ps", "--all", "--quiet", *filters]
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        told = subprocess.run(["docker", "inspect", *found], capture_output=True, text=True, check=True).stdout
         state: Mapping[str, Any] = json.loads(told)[0]
         return state
 
@@ -100,7 +114,7 @@ def stack(**more: str) -> Iterator[Stack]:
     """A stack whose images are built; all of it but the images is gone when the block ends."""
     found = Stack(**more)
     try:
-        found.run("build", *BUILT, seconds=3000)
+        found.run("build", *IMAGES, seconds=3000)
         yield found
     finally:
-        found.run("down", "--volumes", "--remove-orphans")
+        found.run("down", "--volumes", "--remove-orphans", "--timeout", "1")

@@ -13,6 +13,7 @@ from replay.lateness import Lateness
 from replay.metrics import Figures
 from replay.metrics import Metrics as ReplayMetrics
 from tests.readme import detector_registry
+from trainer.metrics import METRICS
 
 SERIES = {
     "counter": ("_total",),
@@ -26,18 +27,19 @@ SERIES = {
 RECORDED = re.compile(r"\bjob\w*:[\w:]+")
 """What a recording rule makes."""
 
-_NAME = re.compile(r"\b(?:detector|replay|kafka|process)_[a-z0-9_]+")
+_NAME = re.compile(r"\b(?:detector|replay|kafka|process|trainer)_[a-z0-9_]+")
 
 
 def exported() -> dict[str, str]:
-    """The metric of each series' name: of the detector, of feedback, of replay and of their Kafka clients."""
+    """The metric of each series' name: of the detector, feedback, replay, their Kafka clients, and of a training."""
     registries: list[CollectorRegistry] = [
         detector_registry(),
         Families(lambda: families({})).registry,
         Families(Shown().families).registry,
         ReplayMetrics(lambda: Figures(0, 0, 0, 0, Lateness())).registry,
     ]
-    return {series: metric for one in registries for series, metric in of_registry(one).items()}
+    trained = {f"trainer_{name}": f"trainer_{name}" for name in METRICS}
+    return {series: metric for one in registries for series, metric in of_registry(one).items()} | trained
 
 
 def of_registry(registry: CollectorRegistry) -> dict[str, str]:

@@ -9,9 +9,11 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,9 +21,16 @@ from packaging.requirements import Requirement
 
 from deploy.docker.healthy import healthy
 from deploy.docker.pins import pins, subset
+from detector.__main__ import COMMANDS, PREFIX
+from detector.__main__ import parser as detector_parser
+from detector.settings import Settings, load
+from replay.__main__ import parser as replay_parser
+from replay.settings import Settings as ReplaySettings
+from tests.deploy.composed import compose
 
 ROOT = Path(__file__).parents[2]
-DOCKER = ROOT / "deploy" / "docker"
+DEPLOY = ROOT / "deploy"
+DOCKER = DEPLOY / "docker"
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -130,13 +139,79 @@ def test_no_index_is_named() -> None:
     assert "http" not in re.sub(r"http\.(client|server)|HTTP\w*|http://(127\.0\.0\.1|localhost)|httpGet", "", text)
 
 
-def test_services_of_the_issue() -> None:
-    """The compose file has the whole line, each of our containers on a read-only root and without capabilities."""
-    services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
-    ours = {"topics", "trainer", "detector-1", "detector-2", "replay", "feedback", "console"}
-    assert services.keys() == ours | {"kafka", "prometheus", "alertmanager", "grafana"}
-    for name in ours:
-        assert services[name]["read_only"] is True
-        assert services[name]["cap_drop"] == ["ALL"]
-    for one in services.values():
-        assert all(port.startswith("127.0.0.1:") for port in one.get("ports", ()))
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+OURS = {"topics", "trainer", "detector-1", "detector-2", "replay", "feedback", "console"}
+
+
+def test_services() -> None:
+    """The compose file has the whole line, each of our containers on a read-only root; no port is open to a network."""
+    assert SERVICES.keys() == OURS | {"kafka", "prometheus", "alertmanager", "grafana"}
+    assert all(SERVICES[name]["read_only"] is True for name in OURS)
+    assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in SERVICES.keys() - {"kafka"})
+    assert all(port.startswith("127.0.0.1:") for one in SERVICES.values() for port in one.get("ports", ()))
+
+
+def of_detector(service: str) -> list[str]:
+    """The arguments of `python -m detector` in a service of the compose file."""
+    script = SERVICES[service]["command"]
+    found = script if len(script) > 1 else script[0].rpartition("exec python -m ")[2].split()
+    assert found[0] == "detector"
+    return list(found[1:])
+
+
+@pytest.mark.parametrize("service", ["topics", "detector-1", "detector-2", "feedback", "console"])
+def test_settings_are_the_detectors(service: str) -> None:
+    """Flags and variables of a service are settings of its command: a variable of a wrong name would be passed over."""
+    flags = vars(detector_parser().parse_args(of_detector(service)))
+    command = COMMANDS[flags.pop("command")].SETTINGS
+    own = {name: value for name, value in SERVICES[service]["environment"].items() if name.startswith("DETECTOR_")}
+    assert own.keys() <= {f"{PREFIX}{field.name.upper()}" for field in fields(command)}
+    load(command, flags, PREFIX, own)
+
+
+def test_settings_are_the_replays() -> None:
+    """The same of the replay."""
+    one = SERVICES["replay"]
+    flags = vars(replay_parser().parse_args(one["command"][1:]))
+    assert flags["data"] == ["/data/cards.csv"]
+    named = {f"REPLAY_{field.name.upper()}" for field in fields(ReplaySettings)}
+    assert {name for name in one["environment"] if name.startswith("REPLAY_")} <= named
+
+
+def test_prometheus_reaches_them() -> None:
+    """Every service that has figures is scraped at its port, and who is told of alerts is there."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    port = str(Settings.metrics_port)
+    assert jobs == {
+        "detector": [f"detector-1:{port}", f"detector-2:{port}"],
+        "feedback": [f"feedback:{SERVICES['feedback']['environment']['DETECTOR_METRICS_PORT']}"],
+        "replay": [f"replay:{SERVICES['replay']['environment']['REPLAY_METRICS_PORT']}"],
+    }
+    assert config["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
+
+
+def test_what_is_mounted_is_there() -> None:
+    """Every folder of this project that a service mounts exists; Grafana finds its dashboards where it looks."""
+    mounts = [one.split(":") for service in SERVICES.values() for one in service.get("volumes", ())]
+    ours = {place: source for source, place, *_ in mounts if source.startswith(".")}
+    provider = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/dashboards.yaml").read_text())["providers"][0]
+    assert ours == {
+        "/etc/prometheus": "../prometheus",
+        "/etc/alertmanager": "../prometheus",
+        "/etc/grafana/provisioning": "../grafana/provisioning",
+        provider["options"]["path"]: "../grafana/dashboards",
+    }
+    assert all((DOCKER / source).is_dir() for source in ours.values())
+    source = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yaml").read_text())["datasources"][0]
+    assert source["url"] == "http://prometheus:9090"
+
+
+def test_compose_takes_it() -> None:
+    """Compose, 2 or 1.29, finds nothing wrong with the file, and each variable's default in its place."""
+    command = [*compose(), "-f", str(DOCKER / "compose.yaml"), "config"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = yaml.safe_load(done.stdout)["services"]
+    assert told.keys() == SERVICES.keys()
+    assert "29092" in str(told["kafka"]["ports"])

@@ -52,7 +52,7 @@ def panels(board: Json) -> Iterator[Json]:
         yield from one.get("panels", []) if one["type"] == "row" else [one]
 
 
-def annotations(board: Json) -> list[Json]:
+def events(board: Json) -> list[Json]:
     """What is drawn across its panels."""
     found: list[Json] = board["annotations"]["list"]
     return found
@@ -66,7 +66,7 @@ def of_all(key: str) -> list[Json]:
 def exprs(board: Json) -> list[str]:
     """All PromQL, of panels, annotations and variables."""
     found = [target["expr"] for panel in panels(board) for target in panel["targets"]]
-    found += [one["expr"] for one in annotations(board)]
+    found += [one["expr"] for one in events(board)]
     return found + [one["query"] for one in board["templating"]["list"] if one["type"] == "query"]
 
 
@@ -211,7 +211,7 @@ def test_one_data_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_grid(name: str) -> None:
-    """Panels fill the grid's width line by line, and do not overlap; each has a number of its own."""
+    """Panels fill the grid's width line by line, all of a line as high, and do not overlap; each has its own number."""
     board = read(name)
     for outer in [board["panels"], *(one["panels"] for one in board["panels"] if one["type"] == "row")]:
         bottom = 0
@@ -221,7 +221,8 @@ def test_grid(name: str) -> None:
             assert [one["x"] for one in places] == starts
             assert sum(one["w"] for one in places) == WIDTH
             assert y >= bottom
-            bottom = y + max(one["h"] for one in places)
+            assert len({one["h"] for one in places}) == 1
+            bottom = y + places[0]["h"]
     rows = [one for one in board["panels"] if one["type"] == "row"]
     numbers = [one["id"] for one in (*rows, *panels(board))]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))

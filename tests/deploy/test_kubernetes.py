@@ -117,12 +117,15 @@ def test_labels_find_each_other() -> None:
 
 
 def test_no_more_members_than_partitions() -> None:
-    """The autoscaler stops where there are no more partitions: as many as the page says to make."""
+    """The autoscaler stops where there are no more partitions, as many as the page says to make; fewer than its least
+    are an alert."""
     told = re.search(r"create-topics .*--partitions (\d+)", (FOLDER / "README.md").read_text())
     scaled = documents()["components/autoscaling/scaledobject.yaml"]["spec"]
     assert told
     assert scaled["maxReplicaCount"] == scaled["fallback"]["replicas"] == int(told[1])
     assert "replicas" not in documents()["base/statefulset.yaml"]["spec"]
+    told_to_detectors = tomllib.loads((FOLDER / "overlays/production/detector.toml").read_text())["replicas"]
+    assert told_to_detectors == scaled["minReplicaCount"]
 
 
 def test_no_secret_stands_here() -> None:

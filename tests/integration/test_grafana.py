@@ -1,4 +1,4 @@
-"""Every query of dashboards and rules returns data from a Prometheus that scrapes detectors, feedback and a replay."""
+"""Every query of dashboards and rules returns data from a Prometheus that scrapes the line at work."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from detector import artifact
+from detector.http import Answer, Endpoint
 from tests.broker import Broker, create_topic
 from tests.deploy.metric_names import exported
-from tests.deploy.test_grafana import NAMES, annotations, panels, read
+from tests.deploy.test_grafana import NAMES, events, panels, read
 from tests.deploy.test_prometheus import rules
 from tests.integration.line import (
     Running,
@@ -34,6 +36,7 @@ from tests.integration.line import (
 )
 from tests.integration.test_signals import CUT, publish, samples_of, simulated
 from tests.prometheus import Prometheus, Sample, prometheus
+from trainer import metrics
 from trainer.simulate import simulated_cards
 
 SECONDS = 90.0
@@ -80,8 +83,8 @@ def asked(board: str) -> list[Asked]:
         for panel in panels(found)
         for target in panel["targets"]
     ]
-    events = found["annotations"]["list"]
-    return queries + [Asked(board, one["name"], one["expr"], True, named(one["titleFormat"])) for one in events]
+    marks = [Asked(board, one["name"], one["expr"], True, named(one["titleFormat"])) for one in events(found)]
+    return queries + marks
 
 
 def named(pattern: str) -> frozenset[str]:
@@ -167,6 +170,13 @@ def commands(cards: Topics, beats: Topics, model: Path, ecg_model: Path) -> list
     ]
 
 
+def of_training(model: Path, folder: Path) -> Answer:
+    """What node_exporter serves of the file that a training leaves."""
+    path = folder / "trained.prom"
+    metrics.write(path, artifact.load(model), seconds=12.5)
+    return 200, path.read_bytes(), "text/plain; version=0.0.4"
+
+
 @pytest.fixture(scope="module")
 def scraped(
     broker: Broker, artifact_dir: Path, ecg_artifact_dir: Path, tmp_path_factory: pytest.TempPathFactory
@@ -188,14 +198,17 @@ def scraped(
             ending.callback(line[-1].close)
         publish(beats, islice(samples_of(simulated()), 27_000))
         send(broker.bootstrap, cards.input, [(b"no row", partition, []) for partition in islice(cycle(range(4)), 40)])
+        node = Endpoint("127.0.0.1", 0, {"/metrics": lambda accept: of_training(artifact_dir, folder)})
+        ending.callback(node.close)
         jobs = {
+            "node": [node.address],
             "detector": [one.address() for one in line[:3]],
             "feedback": [line[3].address()],
             "replay": [line[4].address().removesuffix("/metrics")],
         }
         since = time.time()
         source = ending.enter_context(prometheus(folder, jobs))
-        await_true(lambda: source.up(5), "all are scraped")
+        await_true(lambda: source.up(6), "all are scraped")
         await_true(lambda: eq(*positions(beats)), "the heartbeats are judged")
         yield Scraped(source, since, cards, beats)
 
@@ -214,9 +227,10 @@ def test_every_query_returns_data(scraped: Scraped, capsys: pytest.CaptureFixtur
         await_true(none_left, "all queries return data", SECONDS)
     except AssertionError:
         pytest.fail("no data: " + "; ".join(f"{one.board}, {one.place}: {one.expr}" for one in left))
-    shown, events = (sum(len(list(of(read(board)))) for board in NAMES) for of in (panels, annotations))
+    boards = [read(name) for name in NAMES]
+    shown, marks = sum(len(list(panels(board))) for board in boards), sum(len(events(board)) for board in boards)
     with capsys.disabled():
-        print(f"\ndashboards: {shown} panels, {events} annotations, {len(queries)} queries, all returned data")
+        print(f"\ndashboards: {shown} panels, {marks} annotations, {len(queries)} queries, all returned data")
 
 
 def test_series_have_names(scraped: Scraped) -> None:

@@ -15,6 +15,7 @@ import pytest
 from detector import artifact
 from detector.preflight import Acl, needed
 from detector.settings import Settings
+from tests.broker import create_topic
 from tests.guarded import PASSWORD, USER, Authority, Guarded, guarded
 from tests.integration.conftest import Cards
 from tests.integration.line import (
@@ -139,13 +140,17 @@ def test_least_with_scores(cards: Cards, broker: Guarded, tmp_path: Path) -> Non
     """A topic of scores is one more to write to; at least once needs no transactional id."""
     topics, access = make_topics(broker.bootstrap), scram(broker, tmp_path)
     send(broker.bootstrap, topics.input, messages(cards, ROWS, "json", topics.partitions))
-    own = acls(topics, cards.model, scores_topic=topics.alerts, delivery="at_least_once")
+    scores = f"{topics.name}.scores"
+    create_topic(broker.bootstrap, scores, topics.partitions)
+    own = acls(topics, cards.model, scores_topic=scores, delivery="at_least_once")
     assert not [one for one in own if one.resource == "transactional-id"]
     broker.allow(access.principal, own)
-    code, said = run(topics, cards, access, "--delivery", "at_least_once")
+    code, said = run(topics, cards, access, "--delivery", "at_least_once", "--scores-topic", scores)
     assert code == 0, said
+    assert len(read_committed(broker.bootstrap, scores)) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", range(8))
 def test_each_is_needed(cards: Cards, broker: Guarded, tmp_path: Path, place: int) -> None:
     """Without any one of them `check` names it with what allows it, and a detector that needs it now does not run."""
@@ -169,7 +174,7 @@ def test_an_authority_that_is_not_trusted(cards: Cards, broker: Guarded, tmp_pat
     other.write_bytes(Authority().certificate)
     topics, access = make_topics(broker.bootstrap), mtls(broker, tmp_path)
     wrong = Access(access.address, {**access.kafka, "ssl.ca.location": str(other)}, access.principal)
-    code, said = run(topics, cards, wrong, "--connect-seconds", "3")
+    code, said = run(topics, cards, wrong, "--connect-seconds", "1")
     assert code == 4
     assert "certificate verify failed" in said.lower() or "_SSL" in said
 
@@ -178,7 +183,7 @@ def test_a_wrong_password(cards: Cards, broker: Guarded, tmp_path: Path) -> None
     """Credentials that the broker refuses are told as such, without them; 4."""
     topics, access = make_topics(broker.bootstrap), scram(broker, tmp_path)
     wrong = Access(access.address, access.kafka, access.principal, {"sasl.password": "wrong-" + PASSWORD})
-    code, said = run(topics, cards, wrong, "--connect-seconds", "3")
+    code, said = run(topics, cards, wrong, "--connect-seconds", "1")
     assert code == 4
     assert "uthentication" in said
     assert PASSWORD not in said
