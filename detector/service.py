@@ -74,7 +74,7 @@ class Service:
         self.statistics = Statistics()
         self.metrics.watch(lambda: families(self.statistics.figures()))
         self.metrics.watch_shadow(lambda: self.models.shadow)
-        self.tracer, self.traces = tracer(settings.input_topic, settings.group), OpenTraces()
+        self.tracer, self.traces = tracer(topic, group), OpenTraces()
         self.windows: dict[int, RunningMedianMad] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
         self._stopping = False

@@ -49,8 +49,9 @@ def _by_use(made: Artifact) -> dict[str, tuple[list[str], Values]]:
     training = made.manifest["training"]
     rows = {"training": "training_rows", "held_out": "held_out_rows", "left_out": "anomalous_rows_left_out"}
     curves, kept = {"training": "losses", "held_out": "held_out_losses"}, training["best_epoch"] - 1
-    losses = {(use,): training[key][kept] for use, key in curves.items() if kept >= 0}
-    return {"rows": (["use"], {(use,): training[key] for use, key in rows.items()}), "loss": (["use"], losses)}
+    counts: Values = {(use,): training[key] for use, key in rows.items()}
+    losses: Values = {(use,): training[key][kept] for use, key in curves.items() if kept >= 0}
+    return {"rows": (["use"], counts), "loss": (["use"], losses)}
 
 
 def write(path: Path, made: Artifact, seconds: float) -> None:
