@@ -130,6 +130,7 @@ def test_counters_over_kills_at_every_step(course: Course) -> None:
     assert_agree(trial, watched)
 
 
+@pytest.mark.long
 def test_counters_over_kills_at_random(course: Course) -> None:
     """Killed at random moments, seen at others, taken over by a member of another name: they are the topics' own."""
     trial, watched, chance = course.trial(*QUICKLY_MISSED, *QUICKLY_ENDED), Watched(), random.Random(7)
