@@ -313,7 +313,8 @@ class ConsoleSettings(InputSettings):
     proxies: str = setting(
         "127.0.0.1,::1", "addresses or networks, comma-separated, from which that header is believed"
     )
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+    log_level: str = setting("info", "least level of log lines", choices=log.LEVELS)
+    log_format: str = setting("text", "json: an object a line, of stable names and fields", choices=log.FORMATS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -54,7 +54,8 @@ def alert_page(console: Console, name: str, model: str) -> None:
 
 
 def _absent(console: Console, name: str) -> None:
-    held = f"The console holds the last {console.chosen.history:,} alerts, and {shortened(name, 200)} is none of them."
+    tag("h1", f"Alert {shortened(name, 200)}")
+    held = f"The console holds the last {console.chosen.history:,} alerts, and this is none of them."
     empty("This alert is not here", held, "Start the console with a larger --history to reach further back.")
     link("All alerts", "/")
 

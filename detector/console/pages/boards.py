@@ -196,4 +196,5 @@ def _trouble(console: Console, topic: str) -> str:
     found = console.board.topics.get(topic)
     if found is None:
         return "It is not read: its setting is none."
-    return f"{shortened(found.trouble, 200)}; python -m detector create-topics makes it." if found.trouble else ""
+    told = shortened(found.trouble, 200)
+    return f"{told}; python -m detector create-topics makes it." if found.trouble and found.missing else told
