@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,8 +35,8 @@ LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 5.0
 """How soon a topic is tried again that could not be read."""
 
-GROWN_SECONDS = 30.0
-"""How often it is looked whether a topic has more partitions than before."""
+CHECK_SECONDS = 5.0
+"""How often it is looked whether a topic has more partitions than before, and whether its client stands still."""
 
 WRITE_SECONDS = 10.0
 """How long a broker may take over a verdict."""
@@ -134,7 +134,7 @@ class Feed:
     def _read(self, tap: Tap, positions: dict[int, int]) -> None:
         """Reads from these positions on, which it moves along; from the last records where there are none.
 
-        Until it is closed, or the topic has more partitions than before.
+        Until it is closed, or a client that begins anew would read more.
         """
         chosen, name = self.chosen, tap.topic.name
         begin = positions or self._last(tap)
@@ -144,14 +144,19 @@ class Feed:
             tap.topic.trouble = ""
             if not tap.topic.loaded:
                 self._load(tap, follower, positions)
-            look = time.monotonic() + GROWN_SECONDS
+            before, ends = dict(positions), follower.ends()
+            look = time.monotonic() + CHECK_SECONDS
             while not self._ending.is_set():
                 self._take(tap, follower.poll(MOST_MESSAGES, POLL_SECONDS))
                 positions |= follower.positions
                 if time.monotonic() > look:
-                    look = time.monotonic() + GROWN_SECONDS
-                    if check_topics(self._admin, [name])[name] > len(positions):
+                    # librdkafka 2.16 may stand still for good where a broker was away: its partitions' leader has
+                    # another epoch then.
+                    stuck = positions == before and not follower.reached(ends)
+                    if stuck or check_topics(self._admin, [name])[name] > len(positions):
                         return
+                    before, ends = dict(positions), follower.ends()
+                    look = time.monotonic() + CHECK_SECONDS
 
     def _last(self, tap: Tap) -> dict[int, int]:
         """By partition, where the last records begin."""
@@ -229,6 +234,6 @@ class Feed:
         with self._raw, closing(Reader(self.chosen.bootstrap_servers, self.chosen.kafka)) as reader:
             for messages in reader.between(source.topic, ranges, 1):
                 for message in messages:
-                    with suppress(ValueError):
+                    if message.offset() == source.offset:  # where it is gone the client begins elsewhere
                         return raw(message)
         return None

@@ -15,7 +15,7 @@ from detector.console.alerts import Alerts, Entry
 from detector.console.board import Board
 from detector.console.listing import Filter, listed
 from detector.console.rawrow import MOST, raw
-from detector.console.shown import bar, histogram_svg, number, percent, row, shortened, tiles, times_text, value_text
+from detector.console.shown import bar, histogram_html, number, percent, row, shortened, tiles, times_text, value_text
 from detector.console.spread import WINDOW, Spread, histogram
 from detector.console.traffic import Traffic
 from detector.console.verdicts import Precision, Verdict, Verdicts, decode
@@ -187,7 +187,7 @@ def test_every_alert_can_be_shown(score: float, threshold: float, value: float |
     assert 0.0 <= found["bar"] <= 1.0
     assert found["reasons"][0]["feature"] == shortened(name, 24)
     marks = [one for one in (score, threshold) if abs(one) < 1e300]
-    picture = histogram_svg(histogram(np.ones(3, np.float32), marks), threshold, score)
+    picture = histogram_html(histogram(np.ones(3, np.float32), marks), threshold, score)
     assert picture.count("<svg") == 1
 
 
@@ -238,7 +238,7 @@ def test_histograms_count_every_score(values: list[float], mark: float) -> None:
     found = histogram(np.array(values, np.float32), (mark,))
     assert found.counts.sum() == len(values)
     assert 0.0 <= found.place(mark) <= 1.0
-    picture = histogram_svg(found, mark, mark)
+    picture = histogram_html(found, mark, mark)
     assert "nan" not in picture
     assert picture.count("<svg") == 1
 

@@ -183,7 +183,7 @@ def test_an_alerts_page(browser: Browser, full: Scene) -> None:
     with looking(browser, full.address) as seen:
         page = seen.page
         open_first(page)
-        assert "threshold" in (page.locator("svg.histogram").get_attribute("aria-label") or "")
+        assert "threshold" in (page.locator(".histogram").get_attribute("aria-label") or "")
         expect(page.get_by_role("table", name="Reasons").locator("tbody tr")).to_have_count(4)
         expect(page.get_by_label("Place")).to_contain_text("transactions")
         assert page.get_by_role("table", name="Other alerts of the entity").locator("tbody tr").count() > 3

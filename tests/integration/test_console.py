@@ -23,7 +23,7 @@ from detector.feedback import labels
 from detector.settings import ConsoleSettings
 from tests.broker import Broker, add_partitions, create_topic
 from tests.browser import chromium
-from tests.console.made import alert, drifted, entries, letter, scored
+from tests.console.made import alert, drifted, entries, scored
 from tests.console.staged import SECONDS, looking
 from tests.integration.line import Running, await_true, read_committed, send
 
@@ -147,26 +147,17 @@ def test_raw_rows(chosen: ConsoleSettings) -> None:
 
 
 def test_partitions_that_are_added(chosen: ConsoleSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Alerts in partitions that a topic gets while the console runs are read, and nothing is read twice."""
-    monkeypatch.setattr("detector.console.feed.GROWN_SECONDS", 0.1)
-    send(chosen.bootstrap_servers, chosen.dead_letters_topic, [(b"?", 0, letter_headers())])
+    """What is in partitions that a topic gets while the console runs is read, and nothing is read twice."""
+    monkeypatch.setattr("detector.console.feed.CHECK_SECONDS", 0.1)
+    server, topic = chosen.bootstrap_servers, chosen.dead_letters_topic
+    send(server, topic, [(b"?", 0, [])])
     with fed(chosen) as (board, _):
-        await_true(lambda: letters(board) == 1, "the dead letter")
-        for topic in (chosen.alerts_topic, chosen.dead_letters_topic):
-            add_partitions(chosen.bootstrap_servers, topic, 5)
-        send(chosen.bootstrap_servers, chosen.alerts_topic, [(encode(alert(8))[0], 4, [])])
-        send(chosen.bootstrap_servers, chosen.dead_letters_topic, [(b"?", 4, letter_headers())])
-        await_true(lambda: len(board.alerts) == 1 and letters(board) == 2, "what is in the new partitions")
-
-
-def letters(board: Board) -> int:
-    """Dead letters that it counted."""
-    return sum(one.count for one in board.letters.reasons.values())
-
-
-def letter_headers() -> list[tuple[str, bytes]]:
-    """Those of a dead letter."""
-    return [(name, content or b"") for name, content in letter(1, "not_json").headers() or ()]
+        await_true(lambda: board.topics[topic].read == 1, "the first record")
+        for name in (chosen.alerts_topic, topic):
+            add_partitions(server, name, 5)
+        send(server, chosen.alerts_topic, [(encode(alert(8))[0], 4, [])])
+        send(server, topic, [(b"?", 4, [])])
+        await_true(lambda: len(board.alerts) == 1 and board.topics[topic].read == 2, "what is in the new partitions")
 
 
 def test_without_alerts_topic_it_does_not_start(chosen: ConsoleSettings) -> None:
