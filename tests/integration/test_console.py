@@ -99,13 +99,14 @@ def fed(chosen: ConsoleSettings) -> Iterator[tuple[Board, Feed]]:
         feed.close()
 
 
-def test_the_last_alerts_of_all_partitions(chosen: ConsoleSettings) -> None:
+def test_the_last_alerts_of_all_partitions(chosen: ConsoleSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """History is the last alerts over all partitions, in the order in which they were written, markers or not; what
     comes afterwards follows, and topics that do not exist yet are read once they do."""
-    offsets = range(120)
+    monkeypatch.setattr("detector.console.feed.AGAIN_SECONDS", 0.2)
+    chosen, offsets = replace(chosen, history=30), range(40)
     committed_one_by_one(chosen, [encode(alert(offset))[0] for offset in offsets])
     with fed(chosen) as (board, _):
-        assert [one.alert.source.offset for one in board.alerts] == [*reversed(offsets)][:100]
+        assert [one.alert.source.offset for one in board.alerts] == [*reversed(offsets)][:30]
         send(chosen.bootstrap_servers, chosen.alerts_topic, [(encode(alert(500))[0], 1, [])])
         await_true(lambda: next(iter(board.alerts)).alert.source.offset == 500, "the new alert")
         send(chosen.bootstrap_servers, chosen.drift_topic, [(drifted("V3"), 0, [])])
