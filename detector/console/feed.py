@@ -61,6 +61,33 @@ class Tap:
     ordered: bool = False
 
 
+class Look:
+    """A look, every few seconds, at whether a client that begins anew would read more than this one.
+
+    It would where the topic has more partitions than before, and where this one stands still before the end: after a
+    broker that was away for ten seconds, clients of librdkafka 2.16 were seen to do so for good.
+
+    partitions: how many the topic has now.
+    """
+
+    def __init__(self, follower: Follower, partitions: Callable[[], int]) -> None:
+        self._follower, self._partitions = follower, partitions
+        self._look()
+
+    def outdated(self) -> bool:
+        """Whether it would; asks the broker every few seconds alone. Failure where none answers."""
+        if time.monotonic() < self._next:
+            return False
+        follower = self._follower
+        stuck = follower.positions == self._before and not follower.reached(self._ends)
+        self._look()
+        return stuck or self._partitions() > len(follower.positions)
+
+    def _look(self) -> None:
+        self._before, self._ends = dict(self._follower.positions), self._follower.ends()
+        self._next = time.monotonic() + CHECK_SECONDS
+
+
 class Feed:
     """Reads topics until it is closed. A broker must answer at the start, and the topic of alerts be there."""
 
@@ -142,33 +169,29 @@ class Feed:
         with closing(follower):
             follower.begin(begin)
             tap.topic.trouble = ""
+            look = Look(follower, partial(self._partitions, name))
             if not tap.topic.loaded:
-                self._load(tap, follower, positions)
-            before, ends = dict(positions), follower.ends()
-            look = time.monotonic() + CHECK_SECONDS
-            while not self._ending.is_set():
+                self._load(tap, follower, positions, look)
+            while tap.topic.loaded and not (self._ending.is_set() or look.outdated()):
                 self._take(tap, follower.poll(MOST_MESSAGES, POLL_SECONDS))
                 positions |= follower.positions
-                if time.monotonic() > look:
-                    # librdkafka 2.16 may stand still for good where a broker was away: its partitions' leader has
-                    # another epoch then.
-                    stuck = positions == before and not follower.reached(ends)
-                    if stuck or check_topics(self._admin, [name])[name] > len(positions):
-                        return
-                    before, ends = dict(positions), follower.ends()
-                    look = time.monotonic() + CHECK_SECONDS
+
+    def _partitions(self, name: str) -> int:
+        return check_topics(self._admin, [name])[name]
 
     def _last(self, tap: Tap) -> dict[int, int]:
         """By partition, where the last records begin."""
-        partitions = check_topics(self._admin, [tap.topic.name])[tap.topic.name]
+        partitions = self._partitions(tap.topic.name)
         found = extent(self._admin, tap.topic.name, range(partitions))
         depth = tap.depth(partitions)
         return {partition: max(low, high - depth) for partition, (low, high) in found.items()}
 
-    def _load(self, tap: Tap, follower: Follower, positions: dict[int, int]) -> None:
+    def _load(self, tap: Tap, follower: Follower, positions: dict[int, int], look: Look) -> None:
         """Reads to the end that is there now. Positions move along with what was handed over."""
         ends, held = follower.ends(), list[Message]()
-        while not (self._ending.is_set() or follower.reached(ends)):
+        while not follower.reached(ends):
+            if self._ending.is_set() or look.outdated():
+                return
             if tap.ordered:
                 held += follower.poll(MOST_MESSAGES, POLL_SECONDS)
             else:
@@ -199,7 +222,7 @@ class Feed:
 
     def _look(self, progress: Progress) -> None:
         name = self.chosen.input_topic
-        partitions = range(check_topics(self._admin, [name])[name])
+        partitions = range(self._partitions(name))
         found = extent(self._admin, name, partitions)
         committed = progress.committed(name, partitions)
         with self.board.lock:

@@ -131,6 +131,7 @@ def watched(
                 seen.page.wait_for_timeout(max(begun + tick / TICKS - time.monotonic(), 0.001) * 1000)
             task, gap = seen.page.evaluate(TOLD)
             felt = f"longest task {task:.0f} ms, between frames {gap:.0f} ms"
+            producer.flush(60)
             print(f"minute {minute + 1}: {memory(process):.0f} MB, {sent:,} alerts so far, {felt}", flush=True)
 
 
