@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from detector.families import Family
 from detector.kafka import BrokerFigures, ClientFigures
-from detector.metrics import Family
 
 MICROSECONDS = 1e-6
 CONSUMER, PRODUCER = "consumer", "producer"
+"""Names of clients: of the one that shares a topic with its group, and of the one that sends."""
+
 Samples = list[tuple[tuple[str, ...], float]]
 
 
@@ -16,15 +18,16 @@ def families(clients: Mapping[str, ClientFigures]) -> Iterator[Family]:
     """Metrics of each client, of each broker that it is connected to, and of each partition that it reads."""
     yield from _of_brokers(clients)
     yield from _of_clients(clients)
-    lags: Samples = []
-    rebalances: Samples = []
-    if consumer := clients.get(CONSUMER):
-        lags = [
-            ((str(p),), one.consumer_lag) for p, one in sorted(consumer.partitions().items()) if one.consumer_lag >= 0
-        ]
-        rebalances = [((), consumer.cgrp.rebalance_cnt if consumer.cgrp else 0)]
+    lags: Samples = [
+        ((client, str(partition)), one.lag)
+        for client, figures in clients.items()
+        for partition, one in sorted(figures.partitions().items())
+        if one.lag is not None
+    ]
     meaning = "Messages between the last one that was taken from the client and the partition's end."
-    yield Family("gauge", "kafka_fetch_lag_messages", meaning, ["partition"], lags)
+    yield Family("gauge", "kafka_fetch_lag_messages", meaning, ["client", "partition"], lags)
+    shares = clients.get(CONSUMER)
+    rebalances: Samples = [((), shares.cgrp.rebalance_cnt if shares.cgrp else 0)] if shares else []
     yield Family("counter", "kafka_rebalances", "Times that the group was shared out anew.", [], rebalances)
 
 
@@ -66,8 +69,8 @@ def _of_clients(clients: Mapping[str, ClientFigures]) -> Iterator[Family]:
 
 
 def _messages(figures: ClientFigures) -> float:
-    return figures.msg_cnt + sum(one.fetchq_cnt for one in figures.partitions().values())
+    return figures.msg_cnt + max((one.fetchq_cnt for one in figures.partitions().values()), default=0)
 
 
 def _bytes(figures: ClientFigures) -> float:
-    return figures.msg_size + sum(one.fetchq_size for one in figures.partitions().values())
+    return figures.msg_size + max((one.fetchq_size for one in figures.partitions().values()), default=0)

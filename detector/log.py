@@ -35,6 +35,8 @@ class Event(NamedTuple):
 EVENTS: dict[str, Event] = {
     "started": Event(INFO, "model version sha256 threshold method metrics", "A detector is about to work."),
     "feedback_started": Event(INFO, "group metrics", "Feedback is about to work."),
+    "console_started": Event(INFO, "console", "The console listens at this address."),
+    "verdict": Event(INFO, "label by", "A person gave a verdict, and it is in its topic."),
     "partitions_assigned": Event(INFO, "partitions", "Partitions came, and their windows are made."),
     "partitions_revoked": Event(INFO, "partitions", "Partitions went to another member."),
     "loop_ended": Event(INFO, "rows alerts dead_letters seconds", "The loop ended; what this process committed."),
@@ -48,6 +50,7 @@ EVENTS: dict[str, Event] = {
     "commit_failed": Event(WARNING, "why in_a_row doing", "A commit of feedback was aborted, and is tried again."),
     "consume_error": Event(WARNING, "error detail", "The client met an error, and goes on."),
     "broker_unavailable": Event(WARNING, "detail doing", "No broker answers."),
+    "topic_unread": Event(WARNING, "topic why doing", "The console cannot read a topic."),
     "transaction_retried": Event(WARNING, "error doing", "A step of a transaction waits for a broker."),
     "schema_unknown": Event(WARNING, "number doing", "The registry does not know a schema that a row names."),
     "schemas_unknown": Event(WARNING, "count doing", "So many that no other is asked for."),
@@ -107,9 +110,18 @@ def configure(style: str, level: str) -> None:
     """Sends what is logged to stderr. style: of FORMATS. level: of LEVELS, the least that is told."""
     _Style.json, _Style.debug = style == "json", level == "debug"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_json() if _Style.json else logging.Formatter(TEXT))
+    handler.setFormatter(_json() if _Style.json else _Text(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     sys.excepthook = _crashed
+
+
+class _Text(logging.Formatter):
+    """Lines for people. What an exception says may be a row's content: below debug only its kind and place are told."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as logging calls it
+        if _Style.debug:
+            return super().formatException(ei)
+        return "".join([*traceback.format_list(traceback.extract_tb(ei[2])), ei[0].__name__])
 
 
 def _json() -> logging.Formatter:

@@ -1,13 +1,12 @@
-"""Every metric. The only file that imports prometheus_client. Counted after it happened, once a batch."""
+"""Every metric of a detector. Counted after it happened, once a batch."""
 
 from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from time import perf_counter, time
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,6 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
@@ -37,7 +35,7 @@ from detector.alerts import ModelName
 from detector.counts import ByPartition, Count
 from detector.detection import Segment
 from detector.drift import STATES, Drift
-from detector.exposition import encoded
+from detector.families import Families, Family, bounded, rendered
 from detector.outcome import Outcome
 from detector.rows import REASONS
 from detector.shadow import Shadow, edges_of
@@ -55,9 +53,7 @@ DRIFT_MEANINGS = {
 MOST_EXEMPLAR_LETTERS = 128
 """Letters of an exemplar's names and values together: OpenMetrics 1.0 allows no more."""
 
-MOST_LABEL_LETTERS = 128
 EXEMPLAR = "alert_id"
-OPEN_METRICS = "application/openmetrics-text"
 BATCH_ROWS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 
 Collected = TypeVar("Collected", bound=Collector)
@@ -156,7 +152,7 @@ class DriftGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of each feature and of the score."""
-        figures, features = self.drift.figures, self.drift.features
+        figures, features = self.drift.figures, [*map(bounded, self.drift.features)]
         for figure, (name, meaning, of_score) in DRIFT_MEANINGS.items():
             values = getattr(figures, figure).tolist()
             gauge = GaugeMetricFamily(f"detector_feature_{name}", f"{meaning} of a feature.", labels=["feature"])
@@ -187,19 +183,14 @@ class ShadowMetrics(Collector):
         scores = HistogramMetricFamily("detector_shadow_score", "Scores of the shadow model.")
         if shadow is not None:
             name, tally = shadow.serving.artifact.name, shadow.totals
+            told = {"name": bounded(name.name), "version": bounded(name.version), "sha256": name.sha256}
             for outcome, count in tally.outcomes.items():
                 rows.add_metric([outcome], count)
             kappa.add_metric([], tally.kappa)
-            info.add_metric([], {"name": name.name, "version": name.version, "sha256": name.sha256})
+            info.add_metric([], told)
             threshold = shadow.serving.line.calibrated.value
             scores.add_metric([], _buckets(edges_of(threshold), tally.shadow.counts), tally.shadow.total)
         yield from (rows, kappa, info, scores)
-
-
-def rendered(registry: CollectorRegistry, accept: str) -> tuple[int, bytes, str]:
-    """200, a registry in the format that the scraper accepts, and its content type."""
-    _, content_type = choose_encoder(accept)
-    return 200, encoded(registry.collect(), content_type.startswith(OPEN_METRICS)), content_type
 
 
 def _buckets(edges: NDArray[np.float64], counts: NDArray[np.int64]) -> list[tuple[str, float]]:
@@ -259,45 +250,6 @@ def _gauge(name: str, meaning: str, values: Mapping[int, float]) -> GaugeMetricF
     return gauge
 
 
-def bounded(text: str) -> str:
-    """A label's value that came from a topic, no longer than a person reads; two that differ stay different."""
-    if len(text) <= MOST_LABEL_LETTERS:
-        return text
-    told = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    return f"{text[: MOST_LABEL_LETTERS - len(told) - 1]} {told}"
-
-
-class Family(NamedTuple):
-    """A metric as values. kind: counter or gauge. samples: by the values of its labels."""
-
-    kind: str
-    name: str
-    meaning: str
-    labels: Sequence[str]
-    samples: Iterable[tuple[tuple[str, ...], float]]
-
-
-class Families(Collector):
-    """Metrics whose values are made elsewhere and asked for when they are shown."""
-
-    def __init__(self, families: Callable[[], Iterable[Family]]) -> None:
-        self._families = families
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        """A metric for each."""
-        for kind, name, meaning, labels, samples in self._families():
-            metric = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, meaning, labels=labels)
-            for values, figure in samples:
-                metric.add_metric(values, figure)
-            yield metric
-
-    def render(self, accept: str) -> tuple[int, bytes, str]:
-        """200, the exposition in the format that the scraper accepts, and its content type."""
-        return rendered(self.registry, accept)
-
-
 class Metrics:
     """The detector's own registry, and what the loop tells it."""
 
@@ -309,9 +261,10 @@ class Metrics:
         counts: Callable[[], ByPartition] = dict,
         clock: Callable[[], float] = time,
         topic: str = "",
+        group: str = "",
     ) -> None:
         """counts: what became of the messages of the partitions that are here, as far as it is visible."""
-        self._topic = topic
+        self._read = {"topic": topic, "group": group}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._shown(PartitionCounts(counts))
@@ -346,7 +299,9 @@ class Metrics:
     def _settled(self, model: ModelName) -> None:
         """What changes seldom: the model, and what was asked of this member."""
         self._model = Info(
-            "detector_model", "The model that is served, and the topic of its rows.", registry=self.registry
+            "detector_model",
+            "The model that is served, and the topic and the group that it is served to.",
+            registry=self.registry,
         )
         self._made = Gauge(
             "detector_model_created_timestamp_seconds",
@@ -372,11 +327,11 @@ class Metrics:
 
     def _name(self, model: ModelName) -> None:
         told = {"name": bounded(model.name), "version": bounded(model.version), "sha256": model.sha256}
-        self._model.info({**told, "topic": self._topic})
+        self._model.info({**told, **self._read})
 
     def _know(self, features: Iterable[str]) -> None:
         """The served model's features have a series each from here on, those that it lacks have none any more."""
-        known = frozenset(features)
+        known = frozenset(map(bounded, features))
         for gone in self._features - known:
             self._reasons.remove(gone)
         for feature in known - self._features:
@@ -439,7 +394,7 @@ class Metrics:
             self._partitions.last |= outcome.last
             self._latency.observe(np.maximum(when - outcome.alert_times / 1000, 0.0), outcome.alerts, when)
             for feature, alerts in Tally(outcome.features).items():
-                self._reasons.labels(feature).inc(alerts)
+                self._reasons.labels(bounded(feature)).inc(alerts)
 
     def aborted(self) -> None:
         """A batch was aborted, and will be read again."""

@@ -68,12 +68,13 @@ class Service:
         self.scores = ScoreRecords(settings.scores_topic, settings.scores_amount, self.models.serving.artifact)
         self.drift = self._new_drift()
         self.counts = Counts()
-        self.metrics = Metrics(*self._described(), lambda: self.counts.visible, topic=settings.input_topic)
+        topic, group = settings.input_topic, settings.group
+        self.metrics = Metrics(*self._described(), lambda: self.counts.visible, topic=topic, group=group)
         self._describe()
         self.statistics = Statistics()
         self.metrics.watch(lambda: families(self.statistics.figures()))
         self.metrics.watch_shadow(lambda: self.models.shadow)
-        self.tracer, self.traces = tracer(settings.input_topic, settings.group), OpenTraces()
+        self.tracer, self.traces = tracer(topic, group), OpenTraces()
         self.windows: dict[int, RunningMedianMad] = {}
         # A plain flag: a signal handler that sets an event for which its own thread waits can deadlock.
         self._stopping = False

@@ -313,7 +313,8 @@ class ConsoleSettings(InputSettings):
     proxies: str = setting(
         "127.0.0.1,::1", "addresses or networks, comma-separated, from which that header is believed"
     )
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
+    log_level: str = setting("info", "least level of log lines", choices=log.LEVELS)
+    log_format: str = setting("text", "json: an object a line, of stable names and fields", choices=log.FORMATS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -360,7 +361,7 @@ def default_text(f: Field[Any]) -> str:
         return "" if f.default_factory is not MISSING else "required"
     if f.default is None or f.default == ():
         return ""
-    return {False: "off"}.get(f.default, str(f.default)) if isinstance(f.default, bool) else str(f.default)
+    return {False: "off", True: "on"}[f.default] if isinstance(f.default, bool) else str(f.default)
 
 
 def _help(f: Field[Any], prefix: str) -> str:

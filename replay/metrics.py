@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from detector.client_figures import families
+from detector.families import Families, Family, rendered
 from detector.http import Endpoint
+from detector.kafka import Statistics
 from replay.lateness import Lateness
 
 LATENESS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
@@ -56,12 +58,17 @@ class Metrics(Collector):
             found.lateness.total,
         )
 
+    def watch(self, families: Callable[[], Iterable[Family]]) -> None:
+        """More metrics, whose values are made elsewhere when they are asked for."""
+        self.registry.register(Families(families))
+
     def render(self, accept: str) -> tuple[int, bytes, str]:
         """200, the exposition in the format that the scraper accepts, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return 200, encode(self.registry), content_type
+        return rendered(self.registry, accept)
 
 
-def serve(host: str, port: int, figures: Callable[[], Figures]) -> Endpoint:
-    """Serves /metrics until it is closed."""
-    return Endpoint(host, port, {"/metrics": Metrics(figures).render})
+def serve(host: str, port: int, figures: Callable[[], Figures], statistics: Statistics) -> Endpoint:
+    """Serves /metrics until it is closed. statistics: what the client that sends tells of itself."""
+    metrics = Metrics(figures)
+    metrics.watch(lambda: families(statistics.figures()))
+    return Endpoint(host, port, {"/metrics": metrics.render})

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 
-from detector.kafka import Progress, Publisher, TransactionalPublisher, check_topics, connect, topic_limit
+from detector.client_figures import PRODUCER
+from detector.kafka import Progress, Publisher, Statistics, TransactionalPublisher, check_topics, connect, topic_limit
 from detector.kafka.client import Properties
 from replay import metrics, resume
 from replay.batch import Stage
@@ -32,8 +33,8 @@ BATCH_BYTES = 1_000_000
 def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Summary:
     """Plays a history to its end, or until Ctrl-C or SIGTERM. broken: stages that change its rows, before those of
     `--inject`."""
-    stop, held_up = Stop(), _HeldUp()
-    sender, ledger = _sender(history, chosen, held_up)
+    stop, held_up, statistics = Stop(), _HeldUp(), Statistics()
+    sender, ledger = _sender(history, chosen, held_up, statistics)
     broken = [*broken, *stages(history, chosen)]
     with _group(chosen) as group, watching(_total(history, chosen, ledger), sys.stderr, chosen.unit) as watch:
         leash = Leash(chosen.max_lead, chosen.group, group, sender, chosen.topic) if group else None
@@ -45,7 +46,7 @@ def run(history: History, chosen: Settings, broken: Sequence[Stage] = ()) -> Sum
         held_up.asked = replay.held_up
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop.request)
-        with _served(chosen, replay.figures, watch), _rarely_collected():
+        with _served(chosen, replay.figures, watch, statistics), _rarely_collected():
             return replay.run()
 
 
@@ -109,7 +110,9 @@ class _HeldUp:
         return self.asked()
 
 
-def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> tuple[Sender, Ledger | None]:
+def _sender(
+    history: History, chosen: Settings, held_up: Callable[[], bool], statistics: Statistics
+) -> tuple[Sender, Ledger | None]:
     """Who sends, and with a name who writes how far it came: then what an earlier process left open ends here."""
     admin = connect(chosen.bootstrap_servers, chosen.kafka, chosen.connect_seconds)
     topics = [topic for topic in (chosen.topic, _labels_topic(history, chosen)) if topic]
@@ -119,12 +122,13 @@ def _sender(history: History, chosen: Settings, held_up: Callable[[], bool]) -> 
     size = min([BATCH_BYTES, *(limit for limit in limits if limit)])
     properties: Properties = {"batch.size": size, "partitioner": chosen.partitioner, **chosen.kafka}
     places = bool(chosen.group)  # the leash asks where records landed
+    watched = {} if chosen.port is None else statistics.of(PRODUCER)
     if not chosen.resume:
-        return Publisher(chosen.bootstrap_servers, properties, places=places), None
+        return Publisher(chosen.bootstrap_servers, properties, places=places, watched=watched), None
     resume.prepare(chosen)
     name = f"replay-{chosen.resume}"
     sender = TransactionalPublisher(
-        chosen.bootstrap_servers, properties, name, held_up, places=places, patience=chosen.timeout
+        chosen.bootstrap_servers, properties, name, held_up, places=places, patience=chosen.timeout, watched=watched
     )
     of = resume.decides(history, history.columns, chosen)
     start = resume.begun(chosen, history, of, resume.read_back(chosen))
@@ -142,8 +146,8 @@ def _group(chosen: Settings) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _served(chosen: Settings, figures: Callable[[], Figures], watch: Watch) -> Iterator[None]:
-    endpoint = None if chosen.port is None else metrics.serve(chosen.metrics_host, chosen.port, figures)
+def _served(chosen: Settings, figures: Callable[[], Figures], watch: Watch, statistics: Statistics) -> Iterator[None]:
+    endpoint = None if chosen.port is None else metrics.serve(chosen.metrics_host, chosen.port, figures, statistics)
     try:
         if endpoint:
             watch.say(f"replay: metrics={endpoint.address}/metrics")

@@ -27,6 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
@@ -204,7 +205,17 @@ def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str |
     settings = {key.replace("_", "."): str(value) for key, value in config.items()}
     topic = NewTopic(name, num_partitions=partitions, config=settings)
     admin.create_topics([topic])[name].result(timeout=30)
+    _await_leaders(admin, name, partitions)
 
+
+def add_partitions(bootstrap: str, name: str, partitions: int) -> None:
+    """Give a topic so many partitions in all, and wait until every one has a leader."""
+    admin = _admin(bootstrap)
+    admin.create_partitions([NewPartitions(name, partitions)])[name].result(timeout=30)
+    _await_leaders(admin, name, partitions)
+
+
+def _await_leaders(admin: AdminClient, name: str, partitions: int) -> None:
     def led() -> bool:
         metadata = _metadata(admin)
         found = metadata.topics.get(name) if metadata else None

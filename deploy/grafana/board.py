@@ -83,20 +83,22 @@ def _source() -> DatasourceVariable:
 
 
 def choices() -> Sequence[QueryVariable]:
-    """Topic, model and instance, each of what the one before leaves.
+    """Topic, group, model and instance, each of what the ones before leave.
 
-    Panels ask for instances alone: those that are left are of the topic, and serve the models, that were chosen. Two
-    topics at once would add up partitions of one number.
+    Panels ask for instances alone: those that are left are of the topic and group, and serve the models, that were
+    chosen. Two topics, or two groups, at once would mix partitions of one number.
     """
+    group = 'topic="$topic", group="$group"'
     return [
-        choice("topic", "label_values(detector_model_info, topic)", "Topic of the rows that detectors read."),
-        several("model", 'label_values(detector_model_info{topic="$topic"}, name)', "Models served on it."),
-        several(
-            "instance",
-            'label_values(detector_model_info{topic="$topic", name=~"$model"}, instance)',
-            "Detectors that serve them.",
-        ),
+        choice("topic", _values("", "topic"), "Topic of the rows that detectors read."),
+        choice("group", _values('topic="$topic"', "group"), "Group of detectors that read it."),
+        several("model", _values(group, "name"), "Models that it serves."),
+        several("instance", _values(f'{group}, name=~"$model"', "instance"), "Detectors that serve them."),
     ]
+
+
+def _values(chosen: str, label: str) -> str:
+    return f"label_values(detector_model_info{{{chosen}}}, {label})"
 
 
 def choice(name: str, query: str, description: str) -> QueryVariable:

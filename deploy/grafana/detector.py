@@ -9,12 +9,27 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.grafana.board import Board, Section
-from deploy.grafana.panels import BAD, SERVED, WARN, WINDOW, About, Query, buckets, figure, lines, rows_of
+from deploy.grafana.panels import (
+    BAD,
+    OK,
+    SERVED,
+    WARN,
+    WINDOW,
+    About,
+    Query,
+    buckets,
+    figure,
+    lines,
+    rows_of,
+    timeline,
+)
 
 NO_DETECTOR = "No detector of this choice was scraped: look at Prometheus' targets"
 NO_ROWS = "No row was read in this time"
 NO_ALERT = "No alert in this time"
 NO_PARTITIONS = "No partition is assigned yet: the members may be joining"
+NO_PROCESS = "No figures of processes: they are told on Linux alone"
+NO_CLIENT = "Nothing told yet: Kafka's client does so every few seconds"
 NO_REPLAY = "No replay serves figures: start it with --metrics-port"
 
 
@@ -29,9 +44,10 @@ def board() -> Board:
             Section("Now", _now()),
             Section("Throughput and lag", _throughput()),
             Section("Latency and stages", [*_latency(), *_stages()]),
-            Section("Errors", [*_errors(), *_beginnings()]),
+            Section("Errors", [*_errors(), *_losses()]),
+            Section("Members", [_members(), *_comings(), *_processes()]),
             Section("Partitions", [_partitions()]),
-            Section("Kafka client", _kafka()),
+            Section("Kafka client", [*_brokers(), *_failures(), *_queues(), *_progress()], folded=True),
             Section("Replay", _replay(), folded=True),
         ],
     )
@@ -45,7 +61,7 @@ def _now() -> Sequence[Builder[Panel]]:
     return [
         figure(
             About("Detectors", units.Short, "Members that are scraped and serve a model.", NO_DETECTOR),
-            Query(f"count(detector_rows_total{SERVED})"),
+            Query(f"count(detector_service_info{SERVED})"),
         ),
         figure(
             About("Rows", units.RowsPerSecond, "Rows scored and committed each second, by all members.", NO_DETECTOR),
@@ -53,7 +69,7 @@ def _now() -> Sequence[Builder[Panel]]:
         ),
         figure(
             About("Lag", units.Short, "Messages of the topic that wait to be processed.", NO_PARTITIONS),
-            Query(f"sum(detector_lag_rows{SERVED})"),
+            Query(f"sum(max by (partition) (detector_lag_rows{SERVED}))"),
         ),
         figure(
             About(
@@ -63,7 +79,7 @@ def _now() -> Sequence[Builder[Panel]]:
                 NO_PARTITIONS,
             ),
             Query(f"max(detector_lag_seconds{SERVED})"),
-            steps=[(60, WARN), (300, BAD)],
+            steps=[(30, WARN), (300, BAD)],
         ),
         figure(
             About("Alert latency, p99", units.Seconds, _LATENCY, NO_ALERT),
@@ -101,7 +117,7 @@ def _throughput() -> Sequence[Builder[Panel]]:
                 "Messages not yet processed. One partition above the others: its keys are hot, or its owner is slow.",
                 NO_PARTITIONS,
             ),
-            Query(f"sum by (partition) (detector_lag_rows{SERVED})", "{{partition}}"),
+            Query(f"max by (partition) (detector_lag_rows{SERVED})", "{{partition}}"),
         ),
         lines(
             About(
@@ -119,7 +135,7 @@ def _throughput() -> Sequence[Builder[Panel]]:
                 "Samples of signals that wait for others to be a row. It stays near half a window for each signal.",
                 "No member cuts signals into rows (--window-samples)",
             ),
-            Query(f"sum by (partition) (detector_open_samples{SERVED})", "{{partition}}"),
+            Query(f"max by (partition) (detector_open_samples{SERVED})", "{{partition}}"),
         ),
     ]
 
@@ -212,18 +228,18 @@ def _errors() -> Sequence[Builder[Panel]]:
     ]
 
 
-def _beginnings() -> Sequence[Builder[Panel]]:
-    """Processes and models that begin, or could not."""
+def _losses() -> Sequence[Builder[Panel]]:
+    """Rows, and models, that were not taken."""
     return [
         lines(
             About(
-                "Restarts",
+                "Rows lost",
                 units.Short,
-                "Counters that began anew: a process under the same address is another one. Rows are read again from "
-                "the last commit.",
+                "Messages that retention removed before they were read, since each member started. They will not be "
+                "scored.",
                 NO_DETECTOR,
             ),
-            Query(f"sum by (instance) (resets(detector_rows_total{SERVED}{WINDOW}))", "{{instance}}"),
+            Query(f"sum by (instance) (detector_rows_expired_total{SERVED})", "{{instance}}"),
         ),
         lines(
             About(
@@ -238,6 +254,72 @@ def _beginnings() -> Sequence[Builder[Panel]]:
     ]
 
 
+def _members() -> Builder[Panel]:
+    named = "instance, group, member, delivery"
+    return rows_of(
+        About("Members", units.Short, "Who shares the partitions, and what each does.", NO_DETECTOR),
+        {
+            "": Query(f"max by ({named}) (detector_service_info{SERVED})"),
+            "partitions": Query(f"count by (instance) (detector_lag_rows{SERVED})"),
+            "rows": Query(f"sum by (instance) (rate(detector_rows_total{SERVED}{WINDOW}))"),
+            "running for": Query(f"time() - max by (instance) (process_start_time_seconds{SERVED})"),
+        },
+        {"instance": "detector", "group": "group", "member": "name", "delivery": "delivery"},
+        {"rows": units.RowsPerSecond, "running for": units.Seconds},
+    )
+
+
+def _comings() -> Sequence[Builder[Panel]]:
+    return [
+        lines(
+            About(
+                "Members here and wanted",
+                units.Short,
+                "Members that are scraped, and how many there shall be (--replicas; 0: any number).",
+                NO_DETECTOR,
+            ),
+            Query(f"count(detector_service_info{SERVED})", "here"),
+            Query(f"max(detector_replicas_wanted{SERVED})", "wanted"),
+        ),
+        lines(
+            About(
+                "Restarts",
+                units.Short,
+                "Processes that took the place of another one at the same address. Rows are read again from the last "
+                "commit.",
+                NO_PROCESS,
+            ),
+            Query(f"sum by (instance) (changes(process_start_time_seconds{SERVED}{WINDOW}))", "{{instance}}"),
+        ),
+    ]
+
+
+def _processes() -> Sequence[Builder[Panel]]:
+    def of_each(title: str, unit: str, description: str, expr: str) -> Builder[Panel]:
+        return lines(About(title, unit, description, NO_PROCESS), Query(expr, "{{instance}}"), width=8)
+
+    return [
+        of_each(
+            "Processor",
+            units.PercentUnit,
+            "Processor time of each member: 100 % is one core.",
+            f"sum by (instance) (rate(process_cpu_seconds_total{SERVED}{WINDOW}))",
+        ),
+        of_each(
+            "Memory",
+            units.BytesIEC,
+            "Resident memory of each member: what a container's limit is of.",
+            f"max by (instance) (process_resident_memory_bytes{SERVED})",
+        ),
+        of_each(
+            "Open files",
+            units.PercentUnit,
+            "Files and connections that each member has open, of those that it may.",
+            f"max by (instance) (process_open_fds{SERVED} / process_max_fds{SERVED})",
+        ),
+    ]
+
+
 def _partitions() -> Builder[Panel]:
     def by(metric: str) -> Query:
         return Query(f"max by (partition) (detector_{metric}{SERVED})")
@@ -246,25 +328,129 @@ def _partitions() -> Builder[Panel]:
         About(
             "Partitions",
             units.Short,
-            "What is in force for each partition of the topic. Median and MAD are of its window of scores; before it "
-            "has enough of them the calibrated threshold holds.",
+            "Who has each partition of the topic, and what is in force for it. Median and MAD are of its window of "
+            "scores; before it has enough of them the calibrated threshold holds.",
             NO_PARTITIONS,
         ),
         {
-            "lag, messages": by("lag_rows"),
+            "lag, messages": Query(f"max by (partition, instance) (detector_lag_rows{SERVED})"),
             "lag, time": by("lag_seconds"),
+            "rows": Query(f"sum by (partition) (rate(detector_rows_total{SERVED}{WINDOW}))"),
             "median": by("score_median"),
             "MAD": by("score_mad"),
             "threshold": by("threshold"),
         },
-        {"partition": "partition"},
-        {"lag, time": units.Seconds},
+        {"partition": "partition", "instance": "detector"},
+        {"lag, time": units.Seconds, "rows": units.RowsPerSecond},
     )
 
 
-def _kafka() -> Sequence[Builder[Panel]]:
-    """Panels of the client's own figures (`kafka_...`) belong here; the row shows once there are any."""
-    return []
+def _brokers() -> Sequence[Builder[Panel]]:
+    """The client's own figures of its connections."""
+    of_each, named = "by (client, broker)", "{{client}} to {{broker}}"
+    return [
+        timeline(
+            About(
+                "Connections",
+                units.Short,
+                "Whether every member's consumer and producer are connected to each broker that they want to be.",
+                NO_CLIENT,
+            ),
+            Query(f"min {of_each} (kafka_broker_up{SERVED})", named),
+            {0: ("not of all members", BAD), 1: ("of all members", OK)},
+            width=12,
+        ),
+        lines(
+            About(
+                "Round trip",
+                units.Seconds,
+                "From a request to its answer, of the slowest member. A consumer's fetch waits at the broker for rows, "
+                "and that is in it.",
+                NO_CLIENT,
+            ),
+            Query(f"max {of_each} (kafka_broker_rtt_seconds{SERVED})", f"mean, {named}"),
+            Query(f"max {of_each} (kafka_broker_rtt_p99_seconds{SERVED})", f"p99, {named}"),
+            logarithmic=True,
+        ),
+    ]
+
+
+def _failures() -> Sequence[Builder[Panel]]:
+    def of_brokers(counter: str) -> Query:
+        rate = f"rate(kafka_broker_{counter}_total{SERVED}{WINDOW})"
+        return Query(f"sum by (broker) ({rate})", f"{counter}, {{{{broker}}}}")
+
+    return [
+        lines(
+            About(
+                "Failures on the way",
+                units.CountsPerSecond,
+                "Requests that failed or were not answered in time, and connections that ended. The client tries "
+                "again by itself.",
+                NO_CLIENT,
+            ),
+            *map(of_brokers, ("errors", "timeouts", "disconnects")),
+        ),
+        lines(
+            About(
+                "Rebalances",
+                units.Short,
+                "Times that the group was shared out anew, as each member saw it: while it is, rows wait.",
+                NO_CLIENT,
+            ),
+            Query(f"sum by (instance) (increase(kafka_rebalances_total{SERVED}{WINDOW}))", "{{instance}}"),
+        ),
+    ]
+
+
+def _queues() -> Sequence[Builder[Panel]]:
+    def of_clients(figure_: str) -> Query:
+        return Query(f"sum by (client) (kafka_{figure_}{SERVED})", "{{client}}")
+
+    waiting = "that were fetched and not taken (consumer), or wait to be sent (producer)"
+    return [
+        lines(
+            About("Messages in queues", units.Short, f"Messages {waiting}.", NO_CLIENT),
+            of_clients("queue_messages"),
+            width=8,
+        ),
+        lines(
+            About("Bytes in queues", units.BytesIEC, f"Bytes of messages {waiting}.", NO_CLIENT),
+            of_clients("queue_bytes"),
+            width=8,
+        ),
+        lines(
+            About("Traffic", units.BytesPerSecondIEC, "Bytes from and to the brokers, by all members.", NO_CLIENT),
+            Query(f"sum by (client) (rate(kafka_received_bytes_total{SERVED}{WINDOW}))", "{{client}} receives"),
+            Query(f"sum by (client) (rate(kafka_sent_bytes_total{SERVED}{WINDOW}))", "{{client}} sends"),
+            width=8,
+        ),
+    ]
+
+
+def _progress() -> Sequence[Builder[Panel]]:
+    return [
+        lines(
+            About(
+                "Fetch lag by partition",
+                units.Short,
+                "Messages between the last one that was taken from the client and the partition's end. Near 0 while "
+                "the lag is not: rows wait in the detector, and not at the broker.",
+                NO_CLIENT,
+            ),
+            Query(f"max by (partition) (kafka_fetch_lag_messages{SERVED})", "{{partition}}"),
+        ),
+        lines(
+            About(
+                "Age of these figures",
+                units.Seconds,
+                "Since the client told them last, of the oldest member. It tells every few seconds while the loop "
+                "turns: what grows on and on stands still.",
+                NO_CLIENT,
+            ),
+            Query(f"time() - min by (client) (kafka_statistics_timestamp_seconds{SERVED})", "{{client}}"),
+        ),
+    ]
 
 
 def _replay() -> Sequence[Builder[Panel]]:

@@ -11,7 +11,9 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from deploy.grafana.board import Board, Section, several
 from deploy.grafana.panels import (
     BAD,
+    JUDGED,
     OK,
+    RANGE,
     SERVED,
     WARN,
     WINDOW,
@@ -28,6 +30,7 @@ from detector.drift import Levels
 
 NO_DETECTOR = "No detector of this choice was scraped: look at Prometheus' targets"
 NO_LOOK = "Not measured yet: the first look comes with a quarter of a window (--drift-rows)"
+NO_TRAINING = "No training told of itself (fit --metrics), or node_exporter was not scraped"
 NO_SHADOW = "No shadow model scores beside the served one (--shadow-model)"
 NO_WINDOWS = "No partition has enough rows for a median yet"
 
@@ -38,9 +41,11 @@ STATES = {0: ("stable", OK), 1: ("drifting", BAD)}
 LEVELS = Levels()
 """Those that hold unless settings say otherwise: where the lines are drawn."""
 
-RANGE = "[$__range]"
 FEW = 12
 """Features that a panel of all has room for."""
+
+OLD_DAYS = 30
+"""Age of a model from which the rules tell of it."""
 
 
 def board() -> Board:
@@ -56,6 +61,7 @@ def board() -> Board:
             Section("Features", _features()),
             Section("Score", _score()),
             Section("Models", _models()),
+            Section("Training", _training(), folded=True),
             Section("Shadow model", _shadow(), folded=True),
         ],
         [every.all_value(".*")],
@@ -116,16 +122,15 @@ def _features() -> Sequence[Builder[Panel]]:
             About(
                 "Missing values",
                 units.PercentUnit,
-                f"Share of each feature's values that are missing. A move by {LEVELS.missing:g} is drift, unless "
-                "settings or chance say otherwise.",
+                f"Share of values that are missing, of the {FEW} chosen features that miss most. A move by "
+                f"{LEVELS.missing:g} is drift, unless settings or chance say otherwise.",
                 NO_LOOK,
             ),
-            Query(f"max by (feature) (detector_feature_missing_share{CHOSEN})", "{{feature}}"),
+            _most("missing_share"),
         ),
         bars(
             About("PSI now", units.Short, f"The {FEW} chosen features that moved most, at the last look.", NO_LOOK),
             Query(f"sort_desc(topk({FEW}, max by (feature) (detector_feature_psi{CHOSEN})))", "{{feature}}"),
-            height=8,
             steps=[(LEVELS.psi, BAD)],
         ),
     ]
@@ -136,13 +141,21 @@ def _of_features(title: str, figure_: str, meaning: str, steps: Sequence[tuple[f
         About(
             title,
             units.Short,
-            f"{meaning} of each chosen feature from the training reference, the largest of any member. The line is the "
-            "level above which a feature drifts, unless settings or chance say otherwise.",
+            f"{meaning} from the training reference, the largest of any member, of the {FEW} chosen features that "
+            "moved most in the time shown. The line is the level above which a feature drifts, unless settings or "
+            "chance say otherwise.",
             NO_LOOK,
         ),
-        Query(f"max by (feature) (detector_feature_{figure_}{CHOSEN})", "{{feature}}"),
+        _most(figure_),
         steps=steps,
     )
+
+
+def _most(figure_: str) -> Query:
+    """A figure of the chosen features over time: of those few in which it was largest, for there may be hundreds."""
+    metric = f"detector_feature_{figure_}{CHOSEN}"
+    few = f"topk({FEW}, max by (feature) (max_over_time({metric}{RANGE} @ end())))"
+    return Query(f"max by (feature) ({metric}) and on (feature) {few}", "{{feature}}")
 
 
 def _score() -> Sequence[Builder[Panel]]:
@@ -198,19 +211,56 @@ def _models() -> Sequence[Builder[Panel]]:
         ),
         lines(
             About(
+                "Age of the model",
+                units.Seconds,
+                f"Time since the model that each detector serves was trained. The line is at {OLD_DAYS} days.",
+                NO_DETECTOR,
+            ),
+            Query(f"time() - max by (instance) (detector_model_created_timestamp_seconds{SERVED})", "{{instance}}"),
+            steps=[(OLD_DAYS * 86_400, BAD)],
+        ),
+        lines(
+            About(
                 "Changes of state",
                 units.Short,
                 "Features, and scores, that began to drift or are stable again.",
                 NO_DETECTOR,
             ),
             Query(f"sum by (state) (increase(detector_drift_changes_total{SERVED}{WINDOW}))", "{{state}}"),
-            width=24,
         ),
     ]
 
 
 def _role(expr: str, role: str) -> str:
     return f'label_replace({expr}, "role", "{role}", "", "")'
+
+
+def _training() -> Sequence[Builder[Panel]]:
+    """What a training leaves in a file: `model` is its only label that the detectors know too."""
+
+    def of_each(figure_: str) -> Query:
+        return Query(f"max by (model) (trainer_{figure_}{JUDGED})")
+
+    def by_use(title: str, figure_: str, description: str) -> Builder[Panel]:
+        query = Query(f"max by (model, use) (trainer_{figure_}{JUDGED})", "{{model}}, {{use}}")
+        return lines(About(title, units.Short, description, NO_TRAINING), query)
+
+    return [
+        rows_of(
+            About("Last training", units.Short, "Of each chosen model, whether or not it serves by now.", NO_TRAINING),
+            {
+                "": Query(f"max by (model, version, sha256) (trainer_model_info{JUDGED})"),
+                "ago": Query(f"time() - max by (model) (trainer_last_success_timestamp_seconds{JUDGED})"),
+                "took": of_each("duration_seconds"),
+                "epochs": of_each("epochs"),
+                "threshold": of_each("threshold"),
+            },
+            {"model": "model", "version": "version", "sha256": "sha256"},
+            {"ago": units.Seconds, "took": units.Seconds},
+        ),
+        by_use("Loss", "loss", "Loss of the epoch that was kept, of each training in turn."),
+        by_use("Rows of history", "rows", "Rows of each training in turn, by what they were used for."),
+    ]
 
 
 def _shadow() -> Sequence[Builder[Panel]]:

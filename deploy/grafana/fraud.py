@@ -10,7 +10,20 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.grafana.board import Board, Section
-from deploy.grafana.panels import JUDGED, SERVED, WINDOW, About, Query, band, bars, buckets, figure, lines
+from deploy.grafana.panels import (
+    JUDGED,
+    RANGE,
+    SERVED,
+    WINDOW,
+    About,
+    Query,
+    band,
+    bars,
+    buckets,
+    figure,
+    gained,
+    lines,
+)
 
 NO_ROWS = "No row was scored in this time"
 NO_WINDOWS = "No partition has enough rows for a median yet"
@@ -21,8 +34,6 @@ NO_ALERT = "No alert in this time"
 
 SIGMAS = 3.5 / 0.6745
 """MADs above the median at which the modified z is 3.5 (Iglewicz and Hoaglin 1993)."""
-
-RANGE = "[$__range]"
 
 
 def board() -> Board:
@@ -44,7 +55,7 @@ def board() -> Board:
 
 
 def _figures() -> Sequence[Builder[Panel]]:
-    alerts, rows = (f"sum(increase(detector_{name}_total{SERVED}{RANGE}))" for name in ("alerts", "rows"))
+    alerts, rows = gained("detector_alerts_total"), gained("detector_rows_total")
     return [
         figure(About("Alerts", units.Short, "Alerts published in the time shown.", NO_ROWS), Query(alerts)),
         figure(

@@ -53,10 +53,23 @@ JUDGED = '{model=~"$model"}'
 WINDOW = "[$__rate_interval]"
 """The span of a rate: as Grafana finds it from the scrape interval and the width of a pixel."""
 
+RANGE = "[$__range]"
+"""All of the time shown."""
+
 OK, WARN, BAD = "green", "orange", "red"
 
 Steps = Sequence[tuple[float, str]]
 """From which value on which colour; below the first it is OK's."""
+
+
+def gained(counter: str) -> str:
+    """PromQL of how far a counter that a group keeps by partition went in the time shown.
+
+    Such a counter goes on where it stood, whichever member shows it. A member that loses a partition and has it back
+    shows one series, which leaps over what others counted meanwhile and show too: its increase would count that twice.
+    The largest of a partition's series is what is true of it, and is counted once.
+    """
+    return f"sum(increase(max by (job, partition) ({counter}{SERVED})[$__range:$__interval]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +212,14 @@ def buckets(about: About, query: Query, width: int = 24, axis: str = Short) -> B
     return _told(panel, about, width, 9, [_over_time(query).format(PromQueryFormat.HEATMAP)])
 
 
-def bars(about: About, query: Query, width: int = 12, height: int = 9, steps: Steps = ()) -> Builder[models.Panel]:
+def bars(about: About, query: Query, width: int = 12, steps: Steps = ()) -> Builder[models.Panel]:
     """A bar for each series as it is now, as the query sorts them."""
     panel = bargauge.Panel().display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)).show_unfilled(True).min(0)
     panel.thresholds(_steps(steps))
     if not steps:
         panel.color_scheme(FieldColor().mode(models.FieldColorModeId.CONTINUOUS_BLUES))
-    return _told(panel, about, width, height, [_now(query)])
+    return _told(panel, about, width, 8, [_now(query)])
 
 
 def timeline(
@@ -225,7 +238,7 @@ def rows_of(
     units: Mapping[str, str] | None = None,
     width: int = 24,
 ) -> Builder[models.Panel]:
-    """A table of what is now: a row for each set of labels. shown: headings of the labels, in order.
+    """A table of what is now: a row for each set of labels, by the first of them. shown: their headings, in order.
 
     columns: queries whose values are a column each, by heading; a heading of "" is not shown. units: where a column's
     is not the panel's.
@@ -240,6 +253,7 @@ def rows_of(
     }
     panel = table.Panel().with_transformation(models.DataTransformerConfig("merge", options={}))
     panel.with_transformation(models.DataTransformerConfig("organize", options=arranged)).show_header(True)
+    panel.sort_by([common.TableSortByFieldState().display_name(next(iter(shown.values())))])
     for heading, unit in (units or {}).items():
         panel.override_by_name(heading, [models.DynamicConfigValue("unit", unit)])
     return _told(panel, about, width, 8, [_now(query).format(PromQueryFormat.TABLE) for query in columns.values()])

@@ -47,12 +47,16 @@ class Broker:
         return f"{self.prefix}drift"
 
     @property
+    def scores(self) -> str:
+        return f"{self.prefix}scores"
+
+    @property
     def group(self) -> str:
         return f"{self.prefix}detector"
 
     @property
     def topics(self) -> list[str]:
-        return [self.transactions, self.alerts, self.dead_letters, self.labels, self.models, self.drift]
+        return [self.transactions, self.alerts, self.dead_letters, self.labels, self.models, self.drift, self.scores]
 
 
 @contextmanager

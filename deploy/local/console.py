@@ -34,7 +34,7 @@ def start(children: Children, broker: Broker, check: Callable[[], None]) -> str 
         "--dead-letters-topic": broker.dead_letters,
         "--labels-topic": broker.labels,
         "--drift-topic": broker.drift,
-        "--scores-topic": "none",
+        "--scores-topic": broker.scores,
         "--group": broker.group,
         "--console-port": "0",
     }

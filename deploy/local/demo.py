@@ -158,6 +158,7 @@ class Demo:
             "--dead-letters-topic": broker.dead_letters,
             "--models-topic": broker.models,
             "--drift-topic": broker.drift,
+            "--scores-topic": broker.scores,
             "--group": broker.group,
             "--delivery": broker.delivery,
             "--metrics-port": "0",

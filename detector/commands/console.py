@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import signal
-import sys
 
 from detector import settings
 from detector.commands.run import ENDING
 from detector.errors import INTERRUPTED, UsageError
+from detector.log import configure, logger
 
 ABOUT = "a web page for the people who handle alerts"
 DETAIL = """\
@@ -17,7 +16,7 @@ Shows alerts as they come, each with its reasons; takes verdicts, which go to th
 letters, throughput and lag. It reads topics and commits nothing. Needs pip install 'streaming-fraud-detector[console]'.
 Reachable from this machine alone, unless people sign in (--token-file) or a reverse proxy says who asks."""
 SETTINGS = settings.ConsoleSettings
-log = logging.getLogger("detector.console")
+log = logger("detector.console")
 
 
 def run(chosen: settings.ConsoleSettings) -> int:
@@ -30,9 +29,7 @@ def run(chosen: settings.ConsoleSettings) -> int:
     from detector.console.feed import Feed
     from detector.console.pages.frame import Console
 
-    logging.basicConfig(
-        level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    configure(chosen.log_format, chosen.log_level)
     access = Access.of(chosen)
     received: set[int] = set()
     for number in ENDING:
@@ -42,7 +39,7 @@ def run(chosen: settings.ConsoleSettings) -> int:
         feed = Feed(chosen, board)
         console = Console(chosen, board, feed, signs_out=bool(access.tokens))
         feed.start()
-        log.info("started console=%s", server.address_of(chosen.console_host, bound))
+        log.info("console_started", console=server.address_of(chosen.console_host, bound))
         try:
             server.serve(server.application(console, access), bound)
         finally:

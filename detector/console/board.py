@@ -28,9 +28,9 @@ LETTERS = 100
 
 @dataclass(slots=True)
 class Topic:
-    """How the reading of a topic goes. trouble: why it cannot be read, for people. loaded: its history has been read.
+    """How the reading of a topic goes. trouble: why it cannot be read, for people. missing: because it is not there.
 
-    read: records since the start. needed: whether the console is of no use without it.
+    loaded: its history has been read. read: records since the start. needed: the console is of no use without it.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Topic:
     loaded: bool = False
     read: int = 0
     trouble: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Board:
     """What is known now.
 
     version: grows with each change of what a list of alerts shows. trouble: why no broker answers, empty where one
-    does. refused: records of the alerts' topic that are none.
+    does. bug: what ended the reading of a topic, empty where nothing did. refused: records of the alerts' topic that
+    are none.
     """
 
     history: int
@@ -61,6 +63,7 @@ class Board:
     lock: threading.RLock = field(default_factory=threading.RLock)
     version: int = 0
     trouble: str = ""
+    bug: str = ""
     refused: int = 0
     topics: dict[str, Topic] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)

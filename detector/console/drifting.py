@@ -40,7 +40,7 @@ class Drifting:
         for value, written in values:
             try:
                 event = drift.decode(value or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 self.refused += 1
                 continue
             self._take(Change(event, written))

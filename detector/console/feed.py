@@ -6,12 +6,13 @@ late, and a page that is loaded anew shows what the board holds. Nothing is comm
 
 from __future__ import annotations
 
-import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from detector.alerts import Source
@@ -19,19 +20,23 @@ from detector.console import verdicts
 from detector.console.board import EARLY_LABELS, Board, Topic
 from detector.console.rawrow import Raw, raw
 from detector.console.verdicts import Verdict
-from detector.errors import BrokerUnavailable, Failure
+from detector.errors import BrokerUnavailable, DataRefused, Failure, TopicMissing
 from detector.kafka import Follower, Progress, Publisher, Reader, Record, check_topics, connect
 from detector.kafka.extent import extent
+from detector.log import logger
 from detector.rows import Message
 from detector.settings import ConsoleSettings, wanted
 
-log = logging.getLogger("detector.console")
+log = logger("detector.console")
 
 MOST_MESSAGES = 4096
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 5.0
 """How soon a topic is tried again that could not be read."""
+
+CHECK_SECONDS = 5.0
+"""How often it is looked whether a topic has more partitions than before, and whether its client stands still."""
 
 WRITE_SECONDS = 10.0
 """How long a broker may take over a verdict."""
@@ -56,6 +61,33 @@ class Tap:
     ordered: bool = False
 
 
+class Look:
+    """A look, every few seconds, at whether a client that begins anew would read more than this one.
+
+    It would where the topic has more partitions than before, and where this one stands still before the end: after a
+    broker that was away for ten seconds, clients of librdkafka 2.16 were seen to do so for good.
+
+    partitions: how many the topic has now.
+    """
+
+    def __init__(self, follower: Follower, partitions: Callable[[], int]) -> None:
+        self._follower, self._partitions = follower, partitions
+        self._look()
+
+    def outdated(self) -> bool:
+        """Whether it would; asks the broker every few seconds alone. Failure where none answers."""
+        if time.monotonic() < self._next:
+            return False
+        follower = self._follower
+        stuck = follower.positions == self._before and not follower.reached(self._ends)
+        self._look()
+        return stuck or self._partitions() > len(follower.positions)
+
+    def _look(self) -> None:
+        self._before, self._ends = dict(self._follower.positions), self._follower.ends()
+        self._next = time.monotonic() + CHECK_SECONDS
+
+
 class Feed:
     """Reads topics until it is closed. A broker must answer at the start, and the topic of alerts be there."""
 
@@ -70,8 +102,8 @@ class Feed:
         taps = self._taps()
         board.topics = {tap.topic.name: tap.topic for tap in taps}
         board.topics.setdefault(chosen.input_topic, Topic(chosen.input_topic))
-        self._threads = [threading.Thread(target=self._follow, args=(tap,), daemon=True) for tap in taps]
-        self._threads.append(threading.Thread(target=self._watch, daemon=True))
+        work = [*(partial(self._follow, tap) for tap in taps), self._watch]
+        self._threads = [threading.Thread(target=self._told, args=(one,), daemon=True) for one in work]
 
     def start(self) -> None:
         """Begins to read."""
@@ -84,6 +116,14 @@ class Feed:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(POLL_SECONDS * 5)
+
+    def _told(self, work: Callable[[], None]) -> None:
+        """Works until it is done. A page that stood still and did not say so would be believed: it tells of a bug."""
+        try:
+            work()
+        except Exception as bug:
+            self.board.bug = type(bug).__name__
+            sys.excepthook(type(bug), bug, bug.__traceback__)
 
     def _taps(self) -> list[Tap]:
         chosen, board = self.chosen, self.board
@@ -109,44 +149,56 @@ class Feed:
             try:
                 self._read(tap, positions)
             except Failure as failure:
-                if str(failure) != tap.topic.trouble:
-                    log.warning("topic_unread topic=%s why=%r", tap.topic.name, str(failure))
-                tap.topic.trouble = str(failure)
+                why = str(failure)
+                if why != tap.topic.trouble:
+                    log.warning("topic_unread", topic=tap.topic.name, why=why, doing="tried again every few seconds")
+                tap.topic.trouble, tap.topic.missing = why, isinstance(failure, TopicMissing)
+                if isinstance(failure, TopicMissing | DataRefused):  # gone, or made anew: what was read is of another
+                    positions.clear()
+                    tap.topic.loaded = False
                 self._ending.wait(AGAIN_SECONDS)
 
     def _read(self, tap: Tap, positions: dict[int, int]) -> None:
-        """Reads from these positions on, which it moves along; from the last records where there are none."""
+        """Reads from these positions on, which it moves along; from the last records where there are none.
+
+        Until it is closed, or a client that begins anew would read more.
+        """
         chosen, name = self.chosen, tap.topic.name
         begin = positions or self._last(tap)
         follower = Follower(self._admin, chosen.bootstrap_servers, chosen.kafka, name, f"{chosen.group}.console")
         with closing(follower):
             follower.begin(begin)
             tap.topic.trouble = ""
-            if not positions:
-                self._load(tap, follower)
-            while not self._ending.is_set():
-                positions |= follower.positions
+            look = Look(follower, partial(self._partitions, name))
+            if not tap.topic.loaded:
+                self._load(tap, follower, positions, look)
+            while tap.topic.loaded and not (self._ending.is_set() or look.outdated()):
                 self._take(tap, follower.poll(MOST_MESSAGES, POLL_SECONDS))
+                positions |= follower.positions
+
+    def _partitions(self, name: str) -> int:
+        return check_topics(self._admin, [name])[name]
 
     def _last(self, tap: Tap) -> dict[int, int]:
         """By partition, where the last records begin."""
-        partitions = check_topics(self._admin, [tap.topic.name])[tap.topic.name]
+        partitions = self._partitions(tap.topic.name)
         found = extent(self._admin, tap.topic.name, range(partitions))
         depth = tap.depth(partitions)
         return {partition: max(low, high - depth) for partition, (low, high) in found.items()}
 
-    def _load(self, tap: Tap, follower: Follower) -> None:
-        """Reads to the end that is there now."""
+    def _load(self, tap: Tap, follower: Follower, positions: dict[int, int], look: Look) -> None:
+        """Reads to the end that is there now. Positions move along with what was handed over."""
         ends, held = follower.ends(), list[Message]()
-        while not (self._ending.is_set() or follower.reached(ends)):
-            messages = follower.poll(MOST_MESSAGES, POLL_SECONDS)
+        while not follower.reached(ends):
+            if self._ending.is_set() or look.outdated():
+                return
             if tap.ordered:
-                held += messages
-                tap.topic.read += len(messages)
+                held += follower.poll(MOST_MESSAGES, POLL_SECONDS)
             else:
-                self._take(tap, messages)
-        if held:
-            tap.take(sorted(held, key=lambda one: (one.timestamp()[1], one.partition(), one.offset())))
+                self._take(tap, follower.poll(MOST_MESSAGES, POLL_SECONDS))
+                positions |= follower.positions
+        self._take(tap, sorted(held, key=lambda one: (one.timestamp()[1], one.partition(), one.offset())))
+        positions |= follower.positions
         tap.topic.loaded = True
 
     def _take(self, tap: Tap, messages: Sequence[Message]) -> None:
@@ -165,12 +217,12 @@ class Feed:
                 except BrokerUnavailable as failure:
                     self.board.trouble = str(failure)
                 except Failure as failure:
-                    topic.trouble = str(failure)
+                    topic.trouble, topic.missing = str(failure), isinstance(failure, TopicMissing)
                 self._ending.wait(LOOK_SECONDS)
 
     def _look(self, progress: Progress) -> None:
         name = self.chosen.input_topic
-        partitions = range(check_topics(self._admin, [name])[name])
+        partitions = range(self._partitions(name))
         found = extent(self._admin, name, partitions)
         committed = progress.committed(name, partitions)
         with self.board.lock:
@@ -182,7 +234,7 @@ class Feed:
         with self._writing:
             self._write(Record(self.chosen.labels_topic, key, value, [("content-type", b"application/json")]))
         self.board.say(row_id, verdict)
-        log.info("verdict label=%s by=%r row=%r", verdict.word, verdict.by, row_id)
+        log.info("verdict", label=verdict.word, by=verdict.by)
 
     def _write(self, record: Record) -> None:
         """Waits for the broker's answer. A producer that failed is made anew, as what it says then is of another."""
@@ -205,6 +257,6 @@ class Feed:
         with self._raw, closing(Reader(self.chosen.bootstrap_servers, self.chosen.kafka)) as reader:
             for messages in reader.between(source.topic, ranges, 1):
                 for message in messages:
-                    with suppress(ValueError):
+                    if message.offset() == source.offset:  # where it is gone the client begins elsewhere
                         return raw(message)
         return None

@@ -95,7 +95,7 @@ class Guard:
         """The sign-in, its end, and the probe."""
         if scope["path"] == "/healthz":
             await _say(send, 200, b"ok\n", [(b"content-type", b"text/plain")])
-        elif scope["path"] == "/sign-out":
+        elif scope["path"] == "/sign-out" and scope["method"] == "POST":  # no link of another site ends a sign-in
             await _say(send, 303, b"", [(b"location", b"/sign-in"), self._cookie("", 0)])
         elif scope["method"] == "POST":
             await self._sign_in(await _form(receive), send)

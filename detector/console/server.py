@@ -92,6 +92,7 @@ def serve(asgi: Asgi, bound: socket.socket) -> None:
     """Serves until SIGTERM or SIGINT, whose handlers of before are called at the end."""
     config = uvicorn.Config(
         asgi,
+        log_config=None,  # what is logged goes where this process' other lines go
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -21,8 +21,8 @@ LONGEST = 60
 REASONS = 3
 """Reasons that a list names."""
 
-VIEW_WIDTH, VIEW_HEIGHT, BASE = 800, 180, 150
-"""Of the histogram's picture, and where its bars stand."""
+VIEW_WIDTH, VIEW_HEIGHT = 800, 120
+"""Of the histogram's drawing, in its own units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def tiles(board: Board, now: float) -> list[Tile]:
         Tile("Rows a second", number(rate and round(rate)), "scored by the detectors", "/line"),
         Tile("Lag", number(lag), "messages wait", "/line"),
         Tile("Drift", f"{drifting:,}", drift_note(drifting, known), "/drift", "warn" if drifting else "none"),
-        Tile("Dead letters", f"{letters:,}", "no rows, not sent again", "/dead-letters", "warn" if letters else "none"),
+        Tile("Dead letters", f"{letters:,}", "not sent again yet", "/dead-letters", "warn" if letters else "none"),
     ]
 
 
@@ -152,38 +152,34 @@ def drift_note(drifting: int, known: int) -> str:
     """What the drift tile says below its number."""
     if drifting:
         return "feature drifts" if drifting == 1 else "features drift"
-    return "all stable again" if known else "none was told"
+    return "all stable again" if known else "no feature drifts"
 
 
-def histogram_svg(found: Histogram, threshold: float, score: float) -> str:
-    """A picture of a histogram with two lines in it. Of numbers alone: nothing from Kafka is markup here."""
+def histogram_html(found: Histogram, threshold: float, score: float) -> str:
+    """A picture of a histogram with two lines in it. Of numbers alone: nothing from Kafka is markup here.
+
+    The drawing is stretched to its place; what is written beside it keeps its size.
+    """
     width = VIEW_WIDTH / len(found.counts)
     # Counts too are shown by their logarithm: an alert's own bar would have no height beside a thousand normal rows.
     heights = [math.log1p(count) for count in found.counts.tolist()]
     most = max(*heights, 1e-9)
     bars = "".join(
-        f'<rect class="bar" x="{i * width:.1f}" y="{BASE - high / most * (BASE - 24):.1f}" width="{width - 2:.1f}" '
-        f'height="{high / most * (BASE - 24):.1f}"/>'
+        f'<rect x="{i * width:.1f}" y="{VIEW_HEIGHT * (1 - high / most):.1f}" width="{width - 2:.1f}" '
+        f'height="{VIEW_HEIGHT * high / most:.1f}"/>'
         for i, high in enumerate(heights)
         if high
     )
-    marks = _mark("threshold", found.place(threshold)) + _mark("score", found.place(score))
-    edges = f'<text x="0" y="{BASE + 20}">{number(float(found.edges[0]))}</text>' + (
-        f'<text x="{VIEW_WIDTH}" y="{BASE + 20}" text-anchor="end">{number(float(found.edges[-1]))}</text>'
-    )
     about = f"Histogram of scores; threshold {number(threshold)}, this alert {number(score)}"
+    marks = _mark("threshold", "threshold", found.place(threshold)) + _mark("score", "this alert", found.place(score))
+    edges = "".join(f"<span>{number(float(found.edges[end]))}</span>" for end in (0, -1))
     return (
-        f'<svg class="histogram" viewBox="0 0 {VIEW_WIDTH} {VIEW_HEIGHT}" role="img" aria-label="{about}">'
-        f'{bars}<line class="axis" x1="0" x2="{VIEW_WIDTH}" y1="{BASE}" y2="{BASE}"/>{marks}{edges}</svg>'
+        f'<div class="histogram" role="img" aria-label="{about}"><div class="plot">'
+        f'<svg viewBox="0 0 {VIEW_WIDTH} {VIEW_HEIGHT}" preserveAspectRatio="none">{bars}</svg>{marks}</div>'
+        f'<div class="edges">{edges}</div></div>'
     )
 
 
-def _mark(name: str, place: float) -> str:
-    x = place * VIEW_WIDTH
-    anchor = "end" if place > 0.5 else "start"
-    told = {"threshold": "threshold", "score": "this alert"}[name]
-    y = {"threshold": 14, "score": 30}[name]
-    return (
-        f'<line class="{name}" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{BASE}"/>'
-        f'<text class="{name}" x="{x + (-6 if place > 0.5 else 6):.1f}" y="{y}" text-anchor="{anchor}">{told}</text>'
-    )
+def _mark(name: str, told: str, place: float) -> str:
+    side = "left" if place > 0.5 else "right"
+    return f'<div class="mark {name} {side}" style="left: {100 * place:.2f}%"><span>{told}</span></div>'

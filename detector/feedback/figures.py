@@ -10,10 +10,10 @@ from typing import Any
 from detector.alerts import ModelName
 from detector.command import columns
 from detector.dead_letters import safe
+from detector.families import Family, bounded
 from detector.feedback.join import EXPIRED, MILLIONTHS, SAID, SCORED, VERDICTS, Counts, Join
 from detector.feedback.labels import REFUSALS
 from detector.feedback.measures import Measures, measured
-from detector.metrics import Family, bounded
 
 MODEL = ("model", "version", "sha256")
 FIGURES = {

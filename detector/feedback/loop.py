@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from detector import scores
+from detector.client_figures import PRODUCER, families
 from detector.errors import Failure
+from detector.families import Families, Family
 from detector.feedback import labels, state
 from detector.feedback.figures import Shown, as_fields
 from detector.feedback.join import Bounds, Join
 from detector.http import Answer, Endpoint, Route, plain
-from detector.kafka import Aborted, ExactlyOnce, Follower, Reader, Record, check_topics, connect
+from detector.kafka import Aborted, ExactlyOnce, Follower, Reader, Record, Statistics, check_topics, connect
 from detector.kafka.extent import decided
 from detector.log import logger
-from detector.metrics import Families
 from detector.rows import Message
 from detector.settings import FeedbackSettings
 
@@ -32,6 +33,9 @@ FETCHING_SECONDS = 0.05
 
 MOST_SCORES, MOST_LABELS = 16, 4096
 """Messages that are read at once: a record of scores has as many rows as the detector's batch of a partition."""
+
+SCORES, LABELS = "scores", "labels"
+"""Names of the clients that read, in the metrics."""
 
 LOG_SECONDS = 30.0
 MOST_BACKOFF_SECONDS = 1.0
@@ -65,7 +69,8 @@ class Feedback:
         self._turned = time.monotonic()
         self._kept: state.Positions = {}
         self._committed = self._logged = 0.0
-        self.metrics = Families(lambda: self.shown.families())
+        self.statistics = Statistics()
+        self.metrics = Families(self._families)
         routes: dict[str, Route] = {"/metrics": self.metrics.render, "/healthz": self._alive, "/readyz": self._ready}
         self.endpoint = Endpoint(settings.metrics_host, settings.metrics_port, routes)
         try:
@@ -80,12 +85,13 @@ class Feedback:
         admin = connect(s.bootstrap_servers, s.kafka, s.connect_seconds)
         found = check_topics(admin, [s.scores_topic, s.labels_topic, s.feedback_topic])
         name = f"{s.feedback_group}.feedback"
-        self.output = ExactlyOnce(s.bootstrap_servers, s.kafka, name, lambda: self._stopping, self._at)
+        watched = self.statistics.of(PRODUCER)
+        self.output = ExactlyOnce(s.bootstrap_servers, s.kafka, name, lambda: self._stopping, self._at, watched)
         restored = self._restored(admin, found[s.feedback_topic])
         self.join = restored.join if restored else Join(self._bounds(), s.amount)
         followed = [
-            Follower(admin, s.bootstrap_servers, s.kafka, topic, s.feedback_group)
-            for topic in (s.scores_topic, s.labels_topic)
+            Follower(admin, s.bootstrap_servers, s.kafka, topic, s.feedback_group, self.statistics.of(client))
+            for client, topic in ((SCORES, s.scores_topic), (LABELS, s.labels_topic))
         ]
         for follower in followed:
             follower.begin((restored.positions if restored else {}).get(follower.topic, {}))
@@ -144,6 +150,7 @@ class Feedback:
         self._turned = time.monotonic()
         if self._turned - self._committed >= self.settings.commit_seconds:
             self._commit()
+            self.output.serve()
             self._tell()
 
     def _next(self) -> Sequence[Side]:
@@ -213,6 +220,10 @@ class Feedback:
         if self._committed - self._logged >= LOG_SECONDS:
             self._logged = self._committed
             log.info("feedback", **as_fields(self.shown))
+
+    def _families(self) -> Iterator[Family]:
+        yield from self.shown.families()
+        yield from families(self.statistics.figures())
 
     def _alive(self, accept: str) -> Answer:
         still = time.monotonic() - self._turned

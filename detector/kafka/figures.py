@@ -58,11 +58,27 @@ class BrokerFigures(msgspec.Struct, frozen=True):
 
 
 class PartitionFigures(msgspec.Struct, frozen=True):
-    """fetchq_cnt, fetchq_size: messages, and bytes, that were fetched and not taken. consumer_lag: -1: not known."""
+    """fetchq_cnt, fetchq_size: messages, and bytes, in the queue that all partitions share: fetched and not taken.
+
+    app_offset: behind the last message that was taken. next_offset: the next one to be fetched. ls_offset: the end of
+    what is visible. Offsets are negative while they are not known. librdkafka's own `consumer_lag` needs commits of its
+    own, and offsets that are committed with a transaction are none.
+    """
 
     fetchq_cnt: int = 0
     fetchq_size: int = 0
-    consumer_lag: int = -1
+    app_offset: int = -1
+    next_offset: int = -1
+    ls_offset: int = -1
+
+    @property
+    def lag(self) -> int | None:
+        """Messages between the last one that was taken and the end; None: not known.
+
+        Where none is in the queue all that was fetched was taken, also what nobody sees: the ends of transactions.
+        """
+        taken = self.app_offset if self.fetchq_cnt else max(self.app_offset, self.next_offset)
+        return max(self.ls_offset - taken, 0) if min(taken, self.ls_offset) >= 0 else None
 
 
 class _Topic(msgspec.Struct, frozen=True):

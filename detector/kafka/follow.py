@@ -26,16 +26,24 @@ class Follower:
     Partitions that are added while it reads are found at the next start.
 
     group: the name under which its offsets are committed, for tools that tell how far a reader is; they are never read
-    back.
+    back. watched: see Statistics.
     """
 
-    def __init__(self, admin: AdminClient, bootstrap_servers: str, given: Properties, topic: str, group: str) -> None:
+    def __init__(
+        self,
+        admin: AdminClient,
+        bootstrap_servers: str,
+        given: Properties,
+        topic: str,
+        group: str,
+        watched: Mapping[str, Any] | None = None,
+    ) -> None:
         self.topic = topic
         self.positions: dict[int, int] = {}
         self._open: set[int] = set()
         self._admin = admin
         with told("consumer"):
-            self._consumer = Consumer(consumer_properties(bootstrap_servers, given, group))
+            self._consumer = Consumer({**(watched or {}), **consumer_properties(bootstrap_servers, given, group)})
 
     @property
     def at_end(self) -> bool:

@@ -63,9 +63,17 @@ class Landed:
 class Publisher(Landed):
     """An idempotent producer that counts what the broker has: what was handed over, is answered and was not refused."""
 
-    def __init__(self, bootstrap_servers: str, given: Properties, linger_ms: int = 5, places: bool = True) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        given: Properties,
+        linger_ms: int = 5,
+        places: bool = True,
+        watched: Mapping[str, Any] | None = None,
+    ) -> None:
+        """watched: see Statistics."""
         super().__init__(places)
-        settings = {**PUBLISHER, "linger.ms": linger_ms, **self._reports}
+        settings = {**(watched or {}), **PUBLISHER, "linger.ms": linger_ms, **self._reports}
         with told("producer"):
             self._producer = Producer({**settings, **common(bootstrap_servers, given)})
         self._produce, self._answers = self._producer.produce, (self._uncounted, self._counted)
@@ -156,7 +164,7 @@ class TransactionalPublisher(Landed, Transactions):
 
     acknowledged, others: records in committed transactions, by whether they were sent as counted. What the broker
     refuses for good is left out, counted as failed, and the rest of its transaction is sent again. stopping: see
-    Transactions. patience: how long its user waits for a broker that is away, s.
+    Transactions. patience: how long its user waits for a broker that is away, s. watched: see Statistics.
     """
 
     def __init__(
@@ -168,11 +176,13 @@ class TransactionalPublisher(Landed, Transactions):
         linger_ms: int = 5,
         places: bool = True,
         patience: float = 60.0,
+        watched: Mapping[str, Any] | None = None,
     ) -> None:
         Landed.__init__(self, places)
         pause = min(round(patience * 1000) + SPARE_MS, LONGEST_MS)
         self.acknowledged = self.others = 0
         own = {
+            **(watched or {}),
             **PUBLISHER,
             **self._reports,
             "linger.ms": linger_ms,

@@ -114,8 +114,8 @@ KINDS: dict[str, Kind] = {
     ),
     "duplicate": Kind("that share of the rows comes twice, under one row-id", ("share",), "duplicate:1%"),
     "corrupt": Kind(
-        "that share of the messages is no row any more, for any [reason](#topics) there can be in the format, or for "
-        "the one that is named; key and row-id stay",
+        "that share of the messages is no row any more, for any [reason](../../detector/rows/README.md#dead-letters) "
+        "there can be in the format, or for the one that is named; key and row-id stay",
         ("share", "fault?"),
         "corrupt:0.1%:not_json",
     ),

@@ -1,10 +1,11 @@
-"""How soon ten thousand alerts are on the console's page, and what memory it takes while more come.
+"""How soon ten thousand alerts are on the console's page, and what it takes while more come.
 
 `python -m tests.benchmarks.console [--alerts N] [--repeats N] [--minutes M] [--rate R]` fills a topic of 4 partitions,
 starts `python -m detector console` on it and, in headless Chromium, measures from the request of the page to the first
 row in it with all alerts counted (the median of the repeats, each with an empty cache), and before that from the
-process's start until it has read them. With --minutes it then sends alerts at a rate while the page is open, and prints
-the resident memory of the console each minute.
+process's start until it listens. With --minutes it then sends alerts at a rate while the list is open, and prints each
+minute the resident memory of the console, and of the page the longest task and the longest time between two frames,
+in ms: what a person feels as a jerk.
 """
 
 from __future__ import annotations
@@ -29,6 +30,20 @@ from tests.console.staged import looking
 from tests.integration.line import Running
 
 PARTITIONS = 4
+TICKS = 10
+"""How often in a second alerts are sent."""
+
+WATCH = """() => {
+    window.felt = { task: 0, gap: 0 };
+    new PerformanceObserver((list) => list.getEntries().forEach((one) => {
+        felt.task = Math.max(felt.task, one.duration);
+    })).observe({ type: "longtask" });
+    let last = performance.now();
+    const step = (now) => { felt.gap = Math.max(felt.gap, now - last); last = now; requestAnimationFrame(step); };
+    requestAnimationFrame(step);
+}"""
+TOLD = "() => { const { task, gap } = felt; felt.task = felt.gap = 0; return [task, gap]; }"
+"""Tasks below 50 ms are not told by a browser: 0 stands for those."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -51,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             told = ", ".join(f"{one:.2f}" for one in sorted(seconds))
             print(f"{given.alerts:,} alerts on the page after {statistics.median(seconds):.2f} s ({told})")
             print(f"memory {memory(process):.0f} MB")
-            remember(browser, process, address, broker.bootstrap, topic, given)
+            watched(browser, process, address, broker.bootstrap, topic, given)
     finally:
         broker.stop()
 
@@ -59,10 +74,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 def publish(bootstrap: str, topic: str, count: int, begin: int) -> None:
     """Sends so many alerts."""
     producer = Producer({"bootstrap.servers": bootstrap})
+    send(producer, topic, count, begin)
+    producer.flush(60)
+
+
+def send(producer: Producer, topic: str, count: int, begin: int) -> None:
+    """Hands so many alerts to a producer."""
     for one in entries(count, begin, seed=begin):
         producer.produce(topic, encode(one.alert)[0])
         producer.poll(0)
-    producer.flush(60)
 
 
 @contextmanager
@@ -95,21 +115,24 @@ def memory(process: Running) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) * 1024 / 1e6
 
 
-def remember(
+def watched(
     browser: Browser, process: Running, address: str, bootstrap: str, topic: str, given: argparse.Namespace
 ) -> None:
-    """Memory by minute while alerts come."""
-    if not given.minutes:
-        return
+    """Memory, and how smooth the list is, by minute while alerts come."""
     sent = given.alerts
+    producer = Producer({"bootstrap.servers": bootstrap})
     with looking(browser, address) as seen:
+        seen.page.evaluate(WATCH)
         for minute in range(given.minutes):
-            end = time.monotonic() + 60
-            while time.monotonic() < end:
-                publish(bootstrap, topic, given.rate, sent)
-                sent += given.rate
-                seen.page.wait_for_timeout(1000)
-            print(f"minute {minute + 1}: {memory(process):.0f} MB, {sent:,} alerts so far", flush=True)
+            begun = time.monotonic()
+            for tick in range(1, 60 * TICKS + 1):
+                send(producer, topic, given.rate // TICKS, sent)
+                sent += given.rate // TICKS
+                seen.page.wait_for_timeout(max(begun + tick / TICKS - time.monotonic(), 0.001) * 1000)
+            task, gap = seen.page.evaluate(TOLD)
+            felt = f"longest task {task:.0f} ms, between frames {gap:.0f} ms"
+            producer.flush(60)
+            print(f"minute {minute + 1}: {memory(process):.0f} MB, {sent:,} alerts so far, {felt}", flush=True)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def client_statistics(partitions: int, brokers: int = BROKERS) -> str:
     """As much of a client's statistics as is read of them."""
     latency = {"avg": 5012, "p99": 50_123, "cnt": 17}
     broker = {"source": "learned", "state": "UP", "rtt": latency, "txerrs": 1, "rxerrs": 2, "disconnects": 3}
-    partition = {"fetchq_cnt": 1234, "fetchq_size": 123_456, "consumer_lag": 12_345}
+    partition = {"fetchq_cnt": 1234, "fetchq_size": 123_456, "app_offset": 1_000, "ls_offset": 13_345}
     told = {
         "time": int(NOW),
         "msg_cnt": 12,

@@ -97,6 +97,7 @@ def entries(count: int, start: int = 0, seed: int = 0, **parts: object) -> list[
             share = left * drawn.uniform(0.2, 0.6)
             left -= share
             reasons.append(Reason(name, drawn.gauss(0, 6), drawn.gauss(0, 1), share))
+        reasons.sort(key=lambda one: -one.share)
         made = alert(
             offset, 1 + drawn.expovariate(0.4), f"card-{drawn.randrange(400):04}", str(offset * 7), reasons=reasons
         )

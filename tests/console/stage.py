@@ -24,6 +24,7 @@ from tests.console.made import HOSTILE, START, Record, drifted, entries, entry, 
 
 HISTORY = 10_000
 LIVE_PER_SECOND = 100
+TOPICS = ("transactions", "alerts", "labels", "drift", "scores", "transactions.dead-letters")
 
 
 class Desk:
@@ -50,7 +51,7 @@ class Desk:
 def filled(scene: str) -> Board:
     """What the board shows in a scene."""
     board = Board(HISTORY, "transactions")
-    board.topics = {name: Topic(name, loaded=True) for name in ("alerts", "labels", "drift", "scores")}
+    board.topics = {name: Topic(name, loaded=True) for name in TOPICS}
     board.traffic.look(0.0, {0: 0, 1: 0}, {0: (0, 100), 1: (0, 100)})
     if scene == "empty":
         board.traffic.look(10.0, {}, {0: (0, 0), 1: (0, 0)})
@@ -62,7 +63,7 @@ def filled(scene: str) -> Board:
         board.spread.take([scored(partition, 0, drawn.lognormal(-2.5, 0.8, 4096))])
     changes: tuple[tuple[int, State, float], ...] = ((4, "drifting", 0.31), (7, "stable", 0.02), (9, "drifting", 1.2))
     board.take_drift([Record("drift", 0, i, drifted(f"V{i}", state, psi, i)) for i, state, psi in changes])
-    board.take_letters([letter(i, "not_json" if i % 3 else "missing_field") for i in range(40)])
+    board.take_letters([letter(i, "not_json" if i % 3 else "missing_feature") for i in range(40)])
     for i, one in enumerate(list(board.alerts)[2:60:3] if scene != "few" else ()):
         board.say(one.name, Verdict(WORDS[i % 3], "ada", "2026-11-23T10:00:00Z", "seen"))
     if scene == "broken":

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20_000
 """How long a browser waits for something, ms: the machine may be busy."""
+
+LOST = "ERR_NETWORK_CHANGED"
+TRIES = 3
 
 
 @dataclass
@@ -33,11 +36,35 @@ class Scene:
 
 @dataclass
 class Seen:
-    """A page in the browser. said: its console's errors and warnings. hosts: whom it asked for anything."""
+    """A page in the browser. said: its console's errors and warnings. hosts: whom it asked for anything.
+
+    moved: how often it lost what it loaded because the machine got a network, as from Docker for another test.
+    """
 
     page: Page
     said: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    moved: int = 0
+
+    def open(self, address: str) -> None:
+        """Loads a page; again where what it loaded was lost."""
+        for _ in range(TRIES):
+            moved = self.moved
+            try:
+                self.page.goto(address)
+                self.page.wait_for_selector("header.top")
+                return
+            except Error as error:
+                if self.moved == moved and LOST not in error.message:
+                    raise
+        raise AssertionError("the machine's networks never stood still")
+
+    def heard(self, line: str) -> None:
+        """Its console said this."""
+        if LOST in line:
+            self.moved += 1
+        else:
+            self.said.append(line)
 
     def asked(self, url: str) -> None:
         """It asked for this; pictures inside a page ask nobody."""
@@ -68,13 +95,12 @@ def looking(
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     context.set_default_timeout(SECONDS)
     seen = Seen(context.new_page())
-    seen.page.on("console", lambda message: seen.said.append(f"{message.type}: {message.text}"))
+    seen.page.on("console", lambda message: seen.heard(f"{message.type}: {message.text}"))
     seen.page.on("pageerror", lambda error: seen.said.append(f"error: {error}"))
     seen.page.on("request", lambda request: seen.asked(request.url))
     seen.page.on("websocket", lambda socket: seen.asked(socket.url))
     try:
-        seen.page.goto(address + path)
-        seen.page.wait_for_selector("header.top")
+        seen.open(address + path)
         yield seen
     finally:
         context.close()

@@ -244,13 +244,15 @@ def test_signing_in(tokens: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_probe_and_sign_out(tokens: Path) -> None:
-    """The probe answers anybody; signing out takes the cookie back."""
+    """The probe answers anybody; signing out takes the cookie back, which a link, on whatever site, does not."""
     access = Access.of(replace(CHOSEN, token_file=tokens))
-    probe, out = Asked(access), Asked(access)
+    probe, out, link = Asked(access), Asked(access), Asked(access)
     probe.ask("/healthz")
     assert (probe.status, probe.sent[1]["body"]) == (200, b"ok\n")
-    out.ask("/sign-out")
+    out.ask("/sign-out", method="POST")
     assert "Max-Age=0" in out.headers["set-cookie"]
+    link.ask("/sign-out")
+    assert "set-cookie" not in link.headers
 
 
 def test_an_account_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alerts import ModelName, Source, encode
+from detector.alerts import ModelName, Reason, Source, encode
 from detector.console.alerts import Alerts, Entry
 from detector.console.board import Board
 from detector.console.listing import Filter, listed
 from detector.console.rawrow import MOST, raw
-from detector.console.shown import bar, histogram_svg, number, percent, row, shortened, tiles, times_text, value_text
+from detector.console.shown import bar, histogram_html, number, percent, row, shortened, tiles, times_text, value_text
 from detector.console.spread import WINDOW, Spread, histogram
 from detector.console.traffic import Traffic
 from detector.console.verdicts import Precision, Verdict, Verdicts, decode
@@ -159,6 +159,38 @@ def test_records_that_are_no_alerts_are_counted() -> None:
     assert (len(board.alerts), board.refused) == (1, 4)
 
 
+DEEP = (b"[" * 9999, b'{"x":' * 9999, b'{"row_id": "r", "label": 1, "note": ' + b"[" * 9999)
+ODD = (None, b"", b"null", b"{}", b"\xff\x00", b"\x01\x93", b'{"row_id": "\\ud800", "label": 1}', *DEEP)
+
+
+@given(st.lists(st.sampled_from(ODD) | st.binary(max_size=40), max_size=10))
+def test_no_record_ends_the_reading_of_a_topic(values: list[bytes | None]) -> None:
+    """Whatever stands in any of the topics, it is passed over."""
+    board = Board(5, "transactions")
+    records = [Record("topic", 0, i, value) for i, value in enumerate(values)]
+    for take in (board.take_alerts, board.take_labels, board.take_drift, board.take_letters, board.take_scores):
+        take(records)
+    assert len(board.alerts) == 0
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.none() | st.booleans() | st.text() | st.floats(),
+    st.text(),
+)
+def test_every_alert_can_be_shown(score: float, threshold: float, value: float | str | bool | None, name: str) -> None:
+    """Whatever an alert says, the list has a row for it, and its page a picture that is numbers alone."""
+    odd = [Reason(name, value, value, score)]
+    made = entry(1, score, key=name, row_id=name, threshold=threshold, method=name, reasons=odd)
+    found = row(made, Verdict("fraud", name, name, name))
+    assert 0.0 <= found["bar"] <= 1.0
+    assert found["reasons"][0]["feature"] == shortened(name, 24)
+    marks = [one for one in (score, threshold) if abs(one) < 1e300]
+    picture = histogram_html(histogram(np.ones(3, np.float32), marks), threshold, score)
+    assert picture.count("<svg") == 1
+
+
 def test_neighbours() -> None:
     """Beside an alert stand the one that came after it and the one before; ends have none."""
     board = Board(5, "transactions")
@@ -206,7 +238,7 @@ def test_histograms_count_every_score(values: list[float], mark: float) -> None:
     found = histogram(np.array(values, np.float32), (mark,))
     assert found.counts.sum() == len(values)
     assert 0.0 <= found.place(mark) <= 1.0
-    picture = histogram_svg(found, mark, mark)
+    picture = histogram_html(found, mark, mark)
     assert "nan" not in picture
     assert picture.count("<svg") == 1
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
 from detector.commands import console
 from detector.console import server
+from detector.console.pages.frame import KEYS
 from detector.errors import PortInUse, UsageError
 from detector.settings import ConsoleSettings
 
@@ -35,3 +37,9 @@ def test_topics_that_it_cannot_do_without(topic: str) -> None:
     """It shows alerts and writes verdicts: neither topic can be none."""
     with pytest.raises(UsageError, match="a topic's name wanted"):
         ConsoleSettings(bootstrap_servers="localhost:9092", **{topic: "none"})  # type: ignore[arg-type]
+
+
+def test_its_page_tells_of_every_key() -> None:
+    """What the console's README says of keys is what the page does."""
+    told = (Path(console.__file__).parents[1] / "console" / "README.md").read_text()
+    assert [key for key in KEYS if f"`{key}`" not in told] == []

@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from detector.console.pages.frame import KEYS
 from tests.browser import chromium
 from tests.console.made import HOSTILE
 from tests.console.staged import SECONDS, Scene, looking, scene
@@ -28,6 +29,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def full() -> Iterator[Scene]:
     with scene("full") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def nothing() -> Iterator[Scene]:
+    with scene("empty") as started:
         yield started
 
 
@@ -130,6 +137,28 @@ def test_verdicts_by_keys_alone(browser: Browser) -> None:
         assert seen.said == []
 
 
+def test_the_other_keys(browser: Browser) -> None:
+    """/ searches, Escape leaves the field, p pauses and goes on, ? tells of every key, and typing moves nothing."""
+    with scene("few") as staged, looking(browser, staged.address) as seen:
+        page = seen.page
+        page.wait_for_selector(FIRST)
+        page.keyboard.press("/")
+        page.keyboard.type("jkflp")
+        expect(page.locator("#seek")).to_have_value("jkflp")
+        expect(page.locator(".empty")).to_contain_text("No alert matches")
+        page.locator("#seek").fill("")
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement === document.body")
+        page.keyboard.press("p")
+        expect(page.get_by_role("button", name="Go on")).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("p")
+        expect(page.get_by_role("button", name="Pause")).to_have_attribute("aria-pressed", "false")
+        page.keyboard.press("Control+f")
+        page.keyboard.press("?")
+        assert page.get_by_role("dialog").locator("kbd").all_inner_texts() == list(KEYS)
+        assert seen.said == []
+
+
 def test_the_list_stands_still_while_a_person_is_in_it(browser: Browser) -> None:
     """At a hundred alerts a second rows move on, but not under the person's hands; what is new is counted and shown."""
     with scene("live") as staged, looking(browser, staged.address) as seen:
@@ -154,7 +183,7 @@ def test_an_alerts_page(browser: Browser, full: Scene) -> None:
     with looking(browser, full.address) as seen:
         page = seen.page
         open_first(page)
-        assert "threshold" in (page.locator("svg.histogram").get_attribute("aria-label") or "")
+        assert "threshold" in (page.locator(".histogram").get_attribute("aria-label") or "")
         expect(page.get_by_role("table", name="Reasons").locator("tbody tr")).to_have_count(4)
         expect(page.get_by_label("Place")).to_contain_text("transactions")
         assert page.get_by_role("table", name="Other alerts of the entity").locator("tbody tr").count() > 3
@@ -189,9 +218,9 @@ def test_nothing_in_a_row_is_markup(browser: Browser, hostile: Scene, path: str)
         ("/alert?id=transactions/0/1", "Start the console with a larger --history"),
     ],
 )
-def test_nothing_yet(browser: Browser, path: str, told: str) -> None:
+def test_nothing_yet(browser: Browser, nothing: Scene, path: str, told: str) -> None:
     """Where there is nothing, the page says why and what to do, and is sound."""
-    with scene("empty") as staged, looking(browser, staged.address, path) as seen:
+    with looking(browser, nothing.address, path) as seen:
         words = " ".join(seen.page.locator(".empty").first.inner_text().split())
         assert told in words
         sound(seen.page)
@@ -240,10 +269,49 @@ def test_signing_in(browser: Browser, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.locator(FIRST).get_by_role("button", name="fraud").click()
         assert staged.line() == "said 2093 fraud grace ''"
-        page.get_by_role("link", name="Sign out").click()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Your token")).to_be_visible()
         page.goto(staged.address)
         expect(page.get_by_label("Your token")).to_be_visible()
         context.close()
+
+
+def test_a_sign_in_that_has_ended(browser: Browser, tmp_path: Path) -> None:
+    """A page whose console came back and knows its person no more leads to the sign-in by itself."""
+    file = tmp_path / "tokens"
+    file.write_text("grace: correct-horse-battery\n")
+    with scene("few", f"token_file={file}") as staged:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(staged.address)
+        page.get_by_label("Your token").fill("correct-horse-battery")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(FIRST)
+        staged.process.kill()
+        staged.process.wait()
+        file.write_text("grace: another-horse-battery\n")
+        with scene("few", f"token_file={file}", f"console_port={urlsplit(staged.address).port}"):
+            expect(page.get_by_label("Your token")).to_be_visible()
+        context.close()
+
+
+def test_what_gets_in_all_the_same_does_not_run(browser: Browser, full: Scene) -> None:
+    """Were there a hole, the policy would hold: handlers, scripts in the page and from elsewhere, and other hosts."""
+    attempts = """() => new Promise(done => {
+        const kept = [];
+        addEventListener("securitypolicyviolation", (e) => {
+            if (kept.push(e.effectiveDirective) === 4) done([...kept].sort());
+        });
+        document.body.insertAdjacentHTML("beforeend", "<img src=x: onerror='window.hacked = 1'>");
+        for (const parts of [{ textContent: "window.hacked = 1" }, { src: "http://127.0.0.1:9/x.js" }])
+            document.body.append(Object.assign(document.createElement("script"), parts));
+        fetch("http://127.0.0.1:9/").catch(() => null);
+        document.body.append(Object.assign(document.createElement("iframe"), { src: "http://127.0.0.1:9/" }));
+    })"""
+    with looking(browser, full.address, "/drift") as seen:
+        kept = seen.page.evaluate(attempts)
+        assert set(kept) >= {"connect-src", "script-src-attr", "script-src-elem"}, kept
+        assert seen.page.evaluate("window.hacked === undefined")
 
 
 def test_another_sites_page_gets_no_socket(browser: Browser, full: Scene) -> None:

@@ -89,6 +89,7 @@ RULE = {
     "oneOf": [{"required": ["alert"]}, {"required": ["record"]}],
 }
 RULE["properties"] |= {"for": DURATION, "keep_firing_for": DURATION}
+RELABELING = _object((), sourceLabels=_list(TEXT), targetLabel=TEXT)
 GROUP = _object(("name",), name=TEXT, interval=DURATION, rules=_list(RULE), limit=NUMBER)
 TRIGGER = _object(
     ("type", "metadata"),
@@ -121,7 +122,7 @@ SPECS: dict[str, Manifest] = {
         ("selector", "endpoints"),
         jobLabel=TEXT,
         selector=_object((), matchLabels=TEXTS),
-        endpoints=_list(_object((), port=TEXT, path=TEXT, interval=DURATION)),
+        endpoints=_list(_object((), port=TEXT, path=TEXT, interval=DURATION, relabelings=_list(RELABELING))),
     ),
     "PrometheusRule": _object((), groups=_list(GROUP)),
 }

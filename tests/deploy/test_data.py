@@ -99,5 +99,6 @@ def test_names_on_a_real_broker() -> None:
         "demo-1.labels",
         "demo-1.models",
         "demo-1.drift",
+        "demo-1.scores",
     ]
     assert broker.group == "demo-1.detector"

@@ -17,17 +17,24 @@ from grafana_foundation_sdk.models import dashboard, units
 
 from deploy.grafana import __main__ as command
 from deploy.grafana.board import STEP, Board, Section
+from deploy.grafana.drift import OLD_DAYS
 from deploy.grafana.panels import WIDTH
+from detector.client_figures import families
+from detector.families import Families
 from tests.deploy.grafana_schema import faults
-from tests.deploy.metric_names import asked, exported
+from tests.deploy.metric_names import asked, exported, of_registry
+from tests.deploy.test_prometheus import ALERTS, passed, promtool
+from tests.readme import detector_registry
 
 FOLDER = Path(command.__file__).parent
 NAMES = ("detector", "drift", "fraud")
-UNSHOWN: dict[str, str] = {}
+UNSHOWN = {
+    "process_virtual_memory_bytes": "addresses, most of which are never used: it is resident memory that runs out"
+}
 """Metrics that no panel shows, and why not."""
 
 UNITS = {unit for name, unit in vars(units).items() if isinstance(unit, str) and not name.startswith("_")}
-GIVEN = {"__rate_interval", "__range", "datasource", "1"}
+GIVEN = {"__rate_interval", "__range", "__interval", "datasource", "1"}
 """What Grafana fills in by itself; $1 is label_replace's, and stays as it is."""
 
 Json = dict[str, Any]
@@ -45,10 +52,21 @@ def panels(board: Json) -> Iterator[Json]:
         yield from one.get("panels", []) if one["type"] == "row" else [one]
 
 
+def events(board: Json) -> list[Json]:
+    """What is drawn across its panels."""
+    found: list[Json] = board["annotations"]["list"]
+    return found
+
+
+def of_all(key: str) -> list[Json]:
+    """The panels of all dashboards that have a key in what holds for their fields."""
+    return [one for name in NAMES for one in panels(read(name)) if key in one["fieldConfig"]["defaults"]]
+
+
 def exprs(board: Json) -> list[str]:
     """All PromQL, of panels, annotations and variables."""
     found = [target["expr"] for panel in panels(board) for target in panel["targets"]]
-    found += [one["expr"] for one in board["annotations"]["list"]]
+    found += [one["expr"] for one in events(board)]
     return found + [one["query"] for one in board["templating"]["list"] if one["type"] == "query"]
 
 
@@ -117,12 +135,56 @@ def test_metrics_are_shown() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_of_the_chosen_detectors(name: str) -> None:
+    """Whatever a detector exports is asked of the chosen ones alone."""
+    of_detectors = of_registry(detector_registry()) | of_registry(Families(lambda: families({})).registry)
+    for panel in panels(read(name)):
+        for target in panel["targets"]:
+            for metric in asked(target["expr"]) & of_detectors.keys():
+                selectors = re.findall(rf"\b{metric}\b({{[^}}]*}})?", target["expr"])
+                assert all('instance=~"$instance"' in one for one in selectors), (panel["title"], metric)
+
+
+def test_what_moves_counts_once() -> None:
+    """Alerts of a partition that goes to another member and comes back are counted by the group, not by each member."""
+    (panel,) = (one for one in panels(read("fraud")) if one["title"] == "Alerts" and one["type"] == "stat")
+    expr = panel["targets"][0]["expr"]
+    for name, value in {"$instance": "a|b", "$__range": "40m", "$__interval": "1m"}.items():
+        expr = expr.replace(name, value)
+    series = {
+        'instance="a", partition="0"': "0+60x10 stale _x9 1260+60x19",
+        'instance="b", partition="0"': "_x11 660+60x9 stale",
+        'instance="b", partition="1"': "1000+30x40",
+    }
+    story = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'detector_alerts_total{{job="detector", {labels}}}', "values": values}
+            for labels, values in series.items()
+        ],
+        "promql_expr_test": [{"expr": expr, "eval_time": "40m", "exp_samples": [{"labels": "{}", "value": 3600}]}],
+    }
+    passed(
+        promtool("test", "rules", "/dev/stdin", given=yaml.safe_dump({"evaluation_interval": "1m", "tests": [story]}))
+    )
+
+
+def test_lines_are_those_of_the_rules() -> None:
+    """Where a panel turns red, or has its line, is where the rules tell."""
+    limits = {panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"] for panel in of_all("thresholds")}
+    assert f"> {OLD_DAYS} * 86400" in ALERTS["ModelOld"]["expr"]
+    assert limits["Age of the model"][-1]["value"] == OLD_DAYS * 86400
+    assert f"> {limits['Dead letters'][-1]['value']:g}" in ALERTS["DeadLetters"]["expr"]
+    assert f"> {limits['Lag in time'][1]['value']:g} " in ALERTS["DetectorLagging"]["expr"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_variables(name: str) -> None:
-    """Topic, model and instance can be chosen; every variable that a query has is one, and every one is used."""
+    """Topic, group, model and instance can be chosen; every variable that a query has is one, and every one is used."""
     board = read(name)
     known = {one["name"] for one in board["templating"]["list"]}
     used = {one for expr in exprs(board) for one in re.findall(r"\$\{?(\w+)", expr)}
-    assert {"topic", "model", "instance"} <= known
+    assert {"topic", "group", "model", "instance"} <= known
     assert used - GIVEN <= known
     assert known - used <= {"datasource"}
 
@@ -149,7 +211,7 @@ def test_one_data_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_grid(name: str) -> None:
-    """Panels fill the grid's width line by line, and do not overlap; each has a number of its own."""
+    """Panels fill the grid's width line by line, all of a line as high, and do not overlap; each has its own number."""
     board = read(name)
     for outer in [board["panels"], *(one["panels"] for one in board["panels"] if one["type"] == "row")]:
         bottom = 0
@@ -159,7 +221,8 @@ def test_grid(name: str) -> None:
             assert [one["x"] for one in places] == starts
             assert sum(one["w"] for one in places) == WIDTH
             assert y >= bottom
-            bottom = y + max(one["h"] for one in places)
+            assert len({one["h"] for one in places}) == 1
+            bottom = y + places[0]["h"]
     rows = [one for one in board["panels"] if one["type"] == "row"]
     numbers = [one["id"] for one in (*rows, *panels(board))]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
@@ -221,7 +284,8 @@ def test_provisioning() -> None:
     """Grafana finds one Prometheus, and the dashboards in a folder where they cannot be changed unseen."""
     (source,) = yaml.safe_load((FOLDER / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
     assert (source["type"], source["isDefault"]) == ("prometheus", True)
-    assert re.fullmatch(r"\d+s", source["jsonData"]["timeInterval"])
+    scraped = [yaml.safe_load(path.read_text()) for path in FOLDER.parent.glob("*/prometheus.yml")]
+    assert {one["global"]["scrape_interval"] for one in scraped} == {source["jsonData"]["timeInterval"]}
     (provider,) = yaml.safe_load((FOLDER / "provisioning/dashboards/dashboards.yaml").read_text())["providers"]
     assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
     assert provider["options"]["path"] in (FOLDER / "README.md").read_text()

@@ -5,29 +5,22 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
-from detector.alerts import ModelName
-from detector.client_figures import families
-from detector.drift import Drift, Reference
-from detector.feedback.figures import Shown
-from detector.metrics import Families, Metrics
+from tests.deploy.metric_names import RECORDED, asked, exported
+from tests.prometheus import IMAGE
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RUNBOOK = ROOT / "deploy" / "runbook.md"
-IMAGE = "prom/prometheus:v2.53.0"
 NO_PROMTOOL = (
     f"The rules are checked by promtool: on the path, or in the image {IMAGE} of a Docker engine; found neither."
 )
 FILES = ("rules/recording.yml", "rules/alerts.yml")
-OURS = re.compile(r"\b(?:detector|kafka|replay|process)_[a-z0-9_]+")
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
@@ -110,7 +103,8 @@ def test_the_runbook_has_every_alert_and_no_other() -> None:
     """Each alert has a heading in the runbook, which its link leads to, and each heading is an alert's."""
     assert re.findall(r"^## (.+)$", RUNBOOK.read_text(), re.MULTILINE) == list(ALERTS)
     for name, rule in ALERTS.items():
-        assert rule["annotations"]["runbook_url"] == f"deploy/runbook.md#{name.lower()}"
+        link = f"{{{{ $externalLabels.repository }}}}deploy/runbook.md#{name.lower()}"
+        assert rule["annotations"]["runbook_url"] == link
 
 
 def test_the_runbooks_links_lead_somewhere() -> None:
@@ -149,29 +143,10 @@ def test_routes_lead_to_receivers() -> None:
     assert {name for one in named for name in re.findall(r"[A-Z][A-Za-z]+", one)} <= set(ALERTS)
 
 
-def exported() -> set[str]:
-    """Names of all series that a detector, feedback or their clients have."""
-    nothing = Reference.of([np.zeros(1, np.float32)] * 2)
-    registries = [
-        Metrics(1.0, ModelName("", "", ""), Drift(nothing, ["feature"])).registry,
-        Families(Shown().families).registry,
-        Families(lambda: families({})).registry,
-    ]
-    suffixes = {"counter": ("_total",), "info": ("_info",), "histogram": ("_bucket", "_sum", "_count")}
-    suffixes["summary"] = ("_sum", "_count")
-    found = [metric for registry in registries for metric in registry.collect()]
-    return {metric.name + suffix for metric in found for suffix in suffixes.get(metric.type, ("",))}
-
-
-def names(expression: str) -> Sequence[str]:
-    """The metrics, not recorded ones, that an expression asks for."""
-    return list(OURS.findall(re.sub(r"\bjob\w*:[\w:]+", "", expression)))
-
-
 def test_rules_ask_for_metrics_that_exist() -> None:
     """Every metric that a rule asks for is exported, and every recorded name is recorded."""
-    there, recorded = exported(), {rule["record"] for rule in rules("record")}
+    there, recorded = exported().keys(), {rule["record"] for rule in rules("record")}
     for rule in (*rules("record"), *ALERTS.values()):
-        assert set(names(rule["expr"])) <= there, rule
-        assert set(re.findall(r"\bjob\w*:[\w:]+", rule["expr"])) <= recorded, rule
-    assert {name for rule in ALERTS.values() for name in names(rule["expr"])} >= {"detector_feature_drifting"}
+        assert asked(rule["expr"]) <= there, rule
+        assert set(RECORDED.findall(rule["expr"])) <= recorded, rule
+    assert {name for rule in ALERTS.values() for name in asked(rule["expr"])} >= {"detector_feature_drifting"}

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.client_figures import CONSUMER, PRODUCER, families
+from detector.families import Families
 from detector.kafka import EmbeddedBroker, ExactlyOnce, Statistics
 from detector.kafka.figures import MOST_BROKERS
-from detector.metrics import Families
 from tests.benchmarks.scrape import client_statistics
 from tests.integration.line import await_true
 
@@ -36,10 +36,27 @@ def test_what_is_shown() -> None:
     assert found["kafka_broker_rtt_seconds", CONSUMER, "0"] == pytest.approx(0.005012)
     assert found["kafka_broker_rtt_p99_seconds", CONSUMER, "0"] == pytest.approx(0.050123)
     assert found["kafka_broker_errors_total", CONSUMER, "0"] == 3
-    assert found["kafka_queue_messages", CONSUMER] == 12 + 2 * 1234
-    assert found["kafka_queue_bytes", CONSUMER] == 3456 + 2 * 123_456
-    assert (found["kafka_fetch_lag_messages", "0"], found["kafka_fetch_lag_messages", "1"]) == (12_345, 12_345)
+    assert found["kafka_queue_messages", CONSUMER] == 12 + 1234  # one queue for both partitions, told with each
+    assert found["kafka_queue_bytes", CONSUMER] == 3456 + 123_456
+    assert [found["kafka_fetch_lag_messages", CONSUMER, partition] for partition in "01"] == [12_345, 12_345]
     assert found["kafka_rebalances_total",] == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "lag"),
+    [
+        ({"app_offset": 109, "next_offset": 8862, "ls_offset": 10_000, "fetchq_cnt": 8753}, 9891),
+        ({"app_offset": 9999, "next_offset": 10_000, "ls_offset": 10_000}, 0),
+        ({"app_offset": -1001, "next_offset": 700, "ls_offset": 1000}, 300),
+        ({"app_offset": -1001, "next_offset": 0, "ls_offset": -1001, "fetchq_cnt": 8753}, None),
+        ({"app_offset": -1001, "next_offset": 900, "ls_offset": 1000, "fetchq_cnt": 900}, None),
+        ({}, None),
+    ],
+)
+def test_fetch_lag(one: dict[str, int], lag: int | None) -> None:
+    """Counted from what was taken; where nothing waits to be, from what was fetched; else nothing is told."""
+    found = told(json.dumps({"topics": {"rows": {"partitions": {"0": one}}}}))
+    assert found.get(("kafka_fetch_lag_messages", CONSUMER, "0")) == lag
 
 
 def broker(**more: Any) -> dict[str, Any]:
@@ -91,7 +108,7 @@ def test_what_is_no_statistics(text: str) -> None:
 
 
 def test_a_client_tells() -> None:
-    """A producer that has nothing to do tells its statistics when it is served, under the name that it was given."""
+    """A producer that has nothing to do tells its statistics when it is served, also that no broker answers."""
     statistics = Statistics()
     broker = EmbeddedBroker(["t"])
     own = {**statistics.of(PRODUCER), "statistics.interval.ms": 50}
@@ -102,8 +119,13 @@ def test_a_client_tells() -> None:
             output.serve()
             return ("kafka_broker_up", PRODUCER, "1") in shown(statistics)
 
+        def unreachable() -> bool:
+            output.serve()
+            return shown(statistics).get(("kafka_broker_up", PRODUCER, "TxnCoordinator")) == 0
+
         await_true(connected, "statistics of a connected producer", 20)
         assert shown(statistics)["kafka_statistics_timestamp_seconds", PRODUCER] > 1e9
+        broker.close()
+        await_true(unreachable, "statistics of one that nobody answers", 20)
     finally:
         output.close()
-        broker.close()

@@ -21,7 +21,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from prometheus_client.samples import Exemplar
 
-from detector.metrics import rendered
+from detector.families import rendered
 from tests.benchmarks.scrape import wide
 
 ACCEPTS = (

@@ -12,12 +12,12 @@ import pytest
 
 from detector.alerts import ModelName
 from detector.errors import DataRefused, UsageError
+from detector.families import Families
 from detector.feedback import state
 from detector.feedback.figures import FIGURES, Shown, as_dict, as_fields, as_text
 from detector.feedback.join import MODELS, Bounds, Join
 from detector.feedback.labels import Unreadable, read
 from detector.log import EVENTS
-from detector.metrics import Families
 from detector.settings import FeedbackSettings, TopicSettings, load
 from tests.detector.test_feedback_join import FAR, WIDE, label, scored
 

@@ -151,9 +151,9 @@ def test_text_of_a_process() -> None:
     assert lines[0].endswith(" INFO detector partitions_assigned partitions=[0, 3]")
     assert lines[1].endswith(r" WARNING detector drift kind=feature name='V\n1' state=drifting above=psi")
     assert "error: model x: damaged" in lines
+    assert "ValueError" in lines  # of a library
     assert " ERROR detector crashed error=KeyError where=" in lines[-1]
-    assert KeyError.__name__ in lines[-1]
-    assert PLANTED not in lines[-1] + lines[-2]
+    assert not any(PLANTED in line for line in lines)
 
 
 def test_debugging_tells_all() -> None:

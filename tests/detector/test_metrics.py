@@ -35,11 +35,11 @@ NOW = 2_000_000.0
 
 
 def metrics(threshold: float = 1.0, drift: Drift | None = None) -> Metrics:
-    return Metrics(threshold, MODEL, drift or a_drift(), dict, lambda: NOW, "rows")
+    return Metrics(threshold, MODEL, drift or a_drift(), dict, lambda: NOW, "rows", "g")
 
 
 def with_counts(counts: Counts) -> Metrics:
-    return Metrics(1.0, MODEL, a_drift(), lambda: counts.visible, lambda: NOW, "rows")
+    return Metrics(1.0, MODEL, a_drift(), lambda: counts.visible, lambda: NOW, "rows", "g")
 
 
 def a_drift(features: Sequence[str] = ("a", "b")) -> Drift:
@@ -162,7 +162,7 @@ def test_closed_sets_are_there_from_the_start() -> None:
     for outcome in OUTCOMES:
         assert found["detector_transactions_total", frozenset({("outcome", outcome)})] == 0
     assert found["detector_alert_reasons_total", frozenset({("feature", "b")})] == 0
-    named = {("name", "cards"), ("version", "7"), ("sha256", "abc"), ("topic", "rows")}
+    named = {("name", "cards"), ("version", "7"), ("sha256", "abc"), ("topic", "rows"), ("group", "g")}
     assert found["detector_model_info", frozenset(named)] == 1
 
 

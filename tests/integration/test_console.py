@@ -21,7 +21,7 @@ from detector.console.verdicts import Verdict
 from detector.errors import TopicMissing
 from detector.feedback import labels
 from detector.settings import ConsoleSettings
-from tests.broker import Broker, create_topic
+from tests.broker import Broker, add_partitions, create_topic
 from tests.browser import chromium
 from tests.console.made import alert, drifted, entries, scored
 from tests.console.staged import SECONDS, looking
@@ -99,13 +99,14 @@ def fed(chosen: ConsoleSettings) -> Iterator[tuple[Board, Feed]]:
         feed.close()
 
 
-def test_the_last_alerts_of_all_partitions(chosen: ConsoleSettings) -> None:
+def test_the_last_alerts_of_all_partitions(chosen: ConsoleSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """History is the last alerts over all partitions, in the order in which they were written, markers or not; what
     comes afterwards follows, and topics that do not exist yet are read once they do."""
-    offsets = range(120)
+    monkeypatch.setattr("detector.console.feed.AGAIN_SECONDS", 0.2)
+    chosen, offsets = replace(chosen, history=30), range(40)
     committed_one_by_one(chosen, [encode(alert(offset))[0] for offset in offsets])
     with fed(chosen) as (board, _):
-        assert [one.alert.source.offset for one in board.alerts] == [*reversed(offsets)][:100]
+        assert [one.alert.source.offset for one in board.alerts] == [*reversed(offsets)][:30]
         send(chosen.bootstrap_servers, chosen.alerts_topic, [(encode(alert(500))[0], 1, [])])
         await_true(lambda: next(iter(board.alerts)).alert.source.offset == 500, "the new alert")
         send(chosen.bootstrap_servers, chosen.drift_topic, [(drifted("V3"), 0, [])])
@@ -144,6 +145,20 @@ def test_raw_rows(chosen: ConsoleSettings) -> None:
         assert json.loads(found.value) == {"V1": 1.5}
         assert found.headers == [("row-id", "7")]
         assert feed.raw(Source(chosen.input_topic, 2, 99)) is None
+
+
+def test_partitions_that_are_added(chosen: ConsoleSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in partitions that a topic gets while the console runs is read, and nothing is read twice."""
+    monkeypatch.setattr("detector.console.feed.CHECK_SECONDS", 0.1)
+    server, topic = chosen.bootstrap_servers, chosen.dead_letters_topic
+    send(server, topic, [(b"?", 0, [])])
+    with fed(chosen) as (board, _):
+        await_true(lambda: board.topics[topic].read == 1, "the first record")
+        for name in (chosen.alerts_topic, topic):
+            add_partitions(server, name, 5)
+        send(server, chosen.alerts_topic, [(encode(alert(8))[0], 4, [])])
+        send(server, topic, [(b"?", 4, [])])
+        await_true(lambda: len(board.alerts) == 1 and board.topics[topic].read == 2, "what is in the new partitions")
 
 
 def test_without_alerts_topic_it_does_not_start(chosen: ConsoleSettings) -> None:

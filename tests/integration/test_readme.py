@@ -1,30 +1,29 @@
-"""Every command of the README, run as it stands there."""
+"""Every command of the README, and of the pages that go on from its model and topics, run as it stands there."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+from tests import told
 from tests.broker import Broker
 from tests.integration.line import read_committed
-from tests.readme import README
 
 
 def commands() -> list[str]:
-    """The shell blocks of the README, in order; those of make are run by tests of their own."""
-    return re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
+    """The shell blocks of these pages, in order; those of make are run by tests of their own."""
+    return [block for page in told.PAGES_OF_A_BROKER for block in told.blocks(page, "sh")]
 
 
 def test_commands_run(broker: Broker, tmp_path: Path) -> None:
     """The commands run one after the other, and the alerts in Kafka are the rows that `trainer score` finds."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    assert len(commands()) >= 11
+    assert len(commands()) == 10
     for block in commands():
         script = block.replace("localhost:9092", broker.bootstrap)
         done = subprocess.run(

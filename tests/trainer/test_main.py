@@ -402,9 +402,13 @@ def test_a_fit_that_diverges(tiny: Path, file: Path, tmp_path: Path, capsys: Cap
 
 
 def test_fit_for_tensorboard(tiny: Path, file: Path, tmp_path: Path, capsys: Capture) -> None:
-    """With --tensorboard there are event files of training and validation; a place that is none is refused."""
+    """With --tensorboard there are event files of training and validation; a place that is none is refused.
+
+    With --metrics there is a file for Prometheus.
+    """
     order = ["fit", str(file), "--recipe", str(tiny), "--out", str(tmp_path / "m")]
-    assert main([*order, "--tensorboard", str(tmp_path / "curves")]) == 0
+    assert main([*order, "--tensorboard", str(tmp_path / "curves"), "--metrics", str(tmp_path / "m.prom")]) == 0
+    assert "\ntrainer_duration_seconds{model=" in (tmp_path / "m.prom").read_text()
     found = sorted(str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("events.out.tfevents.*"))
     assert found == ["curves/autoencoder/train", "curves/autoencoder/validation"]
     capsys.readouterr()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 from detector import artifact
+from tests import told
 from tests.readme import TRAINER
 
 
 def test_commands_run(tmp_path: Path) -> None:
     """The commands run one after the other, and what they speak of is there in the end."""
-    blocks = re.findall(r"```sh\n(.*?)```", TRAINER.read_text(), re.DOTALL)
+    blocks = told.blocks(TRAINER, "sh")
     assert len(blocks) == 7
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in blocks:

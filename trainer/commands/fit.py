@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from detector.artifact import Artifact
 from detector.errors import Failure, UsageError
 from detector.quiet import held_back
 from detector.signature import SigningKey
-from trainer import memory
+from trainer import memory, metrics
 from trainer.commands.arguments import add_data, add_label, add_signing_key, positive, seed, signing_key
 from trainer.commands.show import describe
 from trainer.datasets import Data, open_data
@@ -46,6 +47,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--tensorboard", metavar="DIR", type=Path, help="where curves for TensorBoard go (default: nowhere)"
     )
     parser.add_argument(
+        "--metrics",
+        metavar="FILE",
+        type=Path,
+        help="a .prom file for node_exporter's textfile collector (default: none)",
+    )
+    parser.add_argument(
         "--memory",
         metavar="SIZE",
         type=memory.size,
@@ -58,6 +65,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Does it."""
+    begun = time.monotonic()
     with held_back():  # TensorFlow takes seconds to import, and only this command needs it
         from trainer.build import Order, build
         from trainer.distribution import joined
@@ -85,7 +93,10 @@ def run(arguments: argparse.Namespace) -> None:
     if workers and follows:
         print(f"{workers.cluster}: trained; worker 0 writes {arguments.out}")
     else:
-        _tell_made(artifact.load(arguments.out), order.signing_key)
+        made = artifact.load(arguments.out)
+        _tell_made(made, order.signing_key)
+        if arguments.metrics:
+            metrics.write(arguments.metrics, made, time.monotonic() - begun)
 
 
 def _columns(arguments: argparse.Namespace) -> Columns:

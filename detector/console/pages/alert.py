@@ -13,7 +13,7 @@ from detector.console.pages.frame import TURN_SECONDS, Console, Judge, frame
 from detector.console.pages.markup import empty, facts, link, picture, table, tag
 from detector.console.shown import (
     alert_path,
-    histogram_svg,
+    histogram_html,
     moment,
     number,
     percent,
@@ -54,7 +54,8 @@ def alert_page(console: Console, name: str, model: str) -> None:
 
 
 def _absent(console: Console, name: str) -> None:
-    held = f"The console holds the last {console.chosen.history:,} alerts, and {shortened(name, 200)} is none of them."
+    tag("h1", f"Alert {shortened(name, 200)}")
+    held = f"The console holds the last {console.chosen.history:,} alerts, and this is none of them."
     empty("This alert is not here", held, "Start the console with a larger --history to reach further back.")
     link("All alerts", "/")
 
@@ -123,7 +124,8 @@ def _score(console: Console, entry: Entry) -> None:
         if window is None:
             _unknown_window(console)
             return
-        picture(histogram_svg(histogram(window.scores, (alert.threshold, alert.score)), alert.threshold, alert.score))
+        found = histogram(window.scores, (alert.threshold, alert.score))
+        picture(histogram_html(found, alert.threshold, alert.score))
         which = "up to this one" if window.before else "of late, as those before this one are no longer held"
         rows = f"{len(window.scores):,} rows of partition {alert.source.partition} {which}"
         tag("p", f"Scores of {rows}; the height of a bar is the logarithm of its count.", "small")
@@ -147,7 +149,7 @@ def _reasons(reasons: list[Reason]) -> None:
             ]
             for one in reasons
         ]
-        table("Reasons", ("Feature", "Share of the score", "Value", "Expected"), rows)
+        table("Reasons", ("Feature", "Share of score", "Value", "Expected"), rows)
 
 
 def _share(reason: Reason) -> None:
@@ -171,7 +173,7 @@ def _entity(console: Console, entry: Entry) -> None:
         tag("p", f"Key {shortened(key, LONGEST)}: {len(others) or 'no'} other alert{'s' * (len(others) != 1)} held.")
         rows = [
             [
-                partial(link, moment(one.written), alert_path(one.alert)),
+                partial(link, moment(one.written), alert_path(one.alert), "when"),
                 times_text(one.ratio),
                 shortened(", ".join(reason.feature for reason in one.alert.reasons[:3])),
                 verdict.word if verdict else "",
@@ -179,7 +181,7 @@ def _entity(console: Console, entry: Entry) -> None:
             for one, verdict in zip(others, said, strict=True)
         ]
         if rows:
-            table("Other alerts of the entity", ("Time", "Score", "Why", "Verdict"), rows)
+            table("Other alerts of the entity", ("Time", "Score", "Why", "Verdict"), rows, "brief")
 
 
 def _place(alert: Alert) -> None:
@@ -193,7 +195,7 @@ def _place(alert: Alert) -> None:
                 ("Event time", shortened(alert.event_time)),
                 ("Detected", shortened(alert.detected_at)),
                 ("Model", f"{shortened(alert.model.name)} version {shortened(alert.model.version)}"),
-                ("Of its graph", f"sha256 {shortened(alert.model.sha256, 64)}"),
+                ("Its graph, sha256", shortened(alert.model.sha256, 64)),
             ]
         )
 

@@ -9,8 +9,8 @@ from functools import partial
 from nicegui import ui
 
 from detector.console.pages.frame import Console, frame
-from detector.console.pages.markup import empty, facts, table, tag
-from detector.console.shown import DASH, moment, number, percent, shortened
+from detector.console.pages.markup import empty, facts, table, tag, when
+from detector.console.shown import DASH, number, percent, shortened
 from detector.rows import REASONS
 
 REDRAW_SECONDS = 2.0
@@ -87,7 +87,7 @@ def _drift(console: Console) -> _Drawing:
                 number(one.event.ks, 3),
                 f"{percent(one.event.missing)}, was {percent(one.event.reference_missing)}",
                 ", ".join(map(shortened, one.event.above)) or DASH,
-                moment(one.written),
+                when(one.written),
                 f"{shortened(one.event.model.name)} {shortened(one.event.model.version, 20)}",
             )
             for one in columns
@@ -95,10 +95,10 @@ def _drift(console: Console) -> _Drawing:
         table("Features by drift", head, rows)
         tag("h2", "Last changes")
         changes = [
-            (moment(one.written), shortened(one.event.name), one.event.was, one.event.state, f"{one.event.rows:,}")
+            (when(one.written), shortened(one.event.name), one.event.was, one.event.state, f"{one.event.rows:,}")
             for one in last
         ]
-        table("Last changes of state", ("Time", "Feature", "Was", "Is", "Rows looked at"), changes)
+        table("Last changes of state", ("Time", "Feature", "Was", "Is", "Rows looked at"), changes, "brief")
 
     return _Drawing([one.event.id for one in (*columns, *last)], draw)
 
@@ -123,8 +123,8 @@ def _letters(console: Console) -> _Drawing:
                 REASONS.get(name, DASH),
                 f"{count:,}",
                 f"{sent:,}",
-                moment(first),
-                moment(end),
+                when(first),
+                when(end),
                 shortened(one),
             )
             for name, count, sent, first, end, one in told
@@ -136,7 +136,7 @@ def _letters(console: Console) -> _Drawing:
         tag("h2", f"The last {len(lines)}")
         body = [
             (
-                moment(one.rejected_at),
+                when(one.rejected_at),
                 shortened(one.reason),
                 f"{one.source.partition}/{one.source.offset}",
                 shortened(one.detail, 200),
@@ -144,7 +144,7 @@ def _letters(console: Console) -> _Drawing:
             )
             for one in lines
         ]
-        table("Last dead letters", ("Time", "Reason", "Place", "Detail", "Value"), body)
+        table("Last dead letters", ("Time", "Reason", "Place", "Detail", "Value"), body, "brief")
 
     return _Drawing((told, lines), draw)
 
@@ -183,7 +183,7 @@ def _line(console: Console) -> _Drawing:
         )
         tag("h2", "Topics")
         state = [
-            (shortened(n), f"{read:,}", shortened(bad, 200) or ("read" if done else "being read"))
+            (shortened(n), f"{read:,}", shortened(bad, 200) or ("up to date" if done else "being read"))
             for n, read, bad, done in topics
         ]
         table("Topics", ("Topic", "Records read", "State"), state)
@@ -196,4 +196,5 @@ def _trouble(console: Console, topic: str) -> str:
     found = console.board.topics.get(topic)
     if found is None:
         return "It is not read: its setting is none."
-    return f"{shortened(found.trouble, 200)}; python -m detector create-topics makes it." if found.trouble else ""
+    told = shortened(found.trouble, 200)
+    return f"{told}; python -m detector create-topics makes it." if found.trouble and found.missing else told

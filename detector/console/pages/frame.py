@@ -98,7 +98,8 @@ def _head(console: Console, here: str) -> None:
         with tag("div", classes="tools"):
             tag("span", shortened(who(), MOST_NAME), "me", title="Who gives verdicts")
             if console.signs_out:
-                link("Sign out", "/sign-out")
+                with tag("form", method="post", action="/sign-out"):
+                    tag("button", "Sign out")
             tag("button", "Keys", id="show-keys", type="button")
             tag("button", "Dark / light", id="theme", type="button")
 
@@ -138,6 +139,8 @@ class _Trouble:
 
 def troubles(board: Board) -> list[str]:
     """What stands in the way, and what to do about it."""
+    if board.bug:
+        return [f"A topic is read no more, because of a bug ({board.bug}, see the log). Start the console anew."]
     if board.trouble:
         return [
             f"No broker answers: {shortened(board.trouble, 300)}. What is below was read before. Check that Kafka "

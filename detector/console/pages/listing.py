@@ -58,11 +58,11 @@ class _List:
         self._filters()
         with tag("div", classes="bar"):
             self._count = tag("span", classes="count")
+            self._status = tag("p", classes="status", role="status")
             self._fresh = _button("", self._release, "fresh", data_key="g")
             self._pause = _button("Pause", self._toggle, data_key="p", aria_pressed="false")
             self._newer = _button("Newer", lambda: self._page(-1))
             self._older = _button("Older", lambda: self._page(1))
-        self._status = tag("p", classes="status", role="status")
         self._judge = Judge(console, self._say)
         self._rows = AlertRows().on("verdict", self._verdict).on("hold", self._hold)
         self._empty = tag("div")
@@ -72,7 +72,8 @@ class _List:
     def _filters(self) -> None:
         with tag("form", classes="filters", role="search").on("submit.prevent", lambda: None):
             with _field("Entity, row or place"):
-                _listen(tag("input", id="seek", type="search", autocomplete="off"), lambda text: self._want(text=text))
+                box = tag("input", id="seek", type="search", autocomplete="off", placeholder="a part of it")
+                _listen(box, lambda text: self._want(text=text))
             with _field("Model"):
                 self._models = _Choice("any model", lambda text: self._want(model=text))
             with _field("Reason"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
+
+from detector.console.shown import moment
 
 
 def tag(name: str, text: str = "", classes: str = "", **attributes: Any) -> TextElement:
@@ -24,9 +27,17 @@ def link(text: str, href: str, classes: str = "", **attributes: Any) -> TextElem
     return tag("a", text, classes, href=href, **attributes)
 
 
-def table(about: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table; a cell is text, or a function that fills it. In a narrow window each cell is led by its heading."""
-    with tag("div", classes="scroll"), tag("table", aria_label=about):
+def when(milliseconds: int) -> Callable[[], TextElement]:
+    """A cell with a time, which stays on one line."""
+    return partial(tag, "span", moment(milliseconds), "when")
+
+
+def table(about: str, head: Sequence[str], rows: Iterable[Sequence[Any]], classes: str = "") -> None:
+    """A table; a cell is text, or a function that fills it.
+
+    In a narrow window each cell is led by its heading; of class `brief`, cells are beside each other without.
+    """
+    with tag("div", classes="scroll"), tag("table", classes=classes, aria_label=about):
         with tag("thead"), tag("tr"):
             for one in head:
                 tag("th", one, scope="col")

@@ -1,5 +1,6 @@
 // The list of alerts. Every cell is text: {{ }} and bound attributes never become markup, and each address in `href`
-// is made by the server and begins with /alert.
+// is made by the server and begins with /alert. A place keeps its element: at 100 alerts/s every second all rows are others,
+// and 50 new elements are a jerk. No row moves while the focus is in the list, so it cannot come to be in another one.
 export default {
   template: `
     <div role="table" class="alerts" aria-label="Alerts" :aria-busy="busy"
@@ -15,7 +16,7 @@ export default {
         </div>
       </div>
       <div role="rowgroup">
-        <div v-for="row in rows" :key="row.id" role="row" class="alert" :class="row.verdict" :data-row="row.id">
+        <div v-for="(row, place) in rows" :key="place" role="row" class="alert" :class="row.verdict" :data-row="row.id">
           <span role="cell" class="time" :title="row.when">{{ row.time }}</span>
           <span role="cell" class="score" :title="'score ' + row.score + ', threshold ' + row.threshold">
             <span class="track" aria-hidden="true"><span :style="{ width: 100 * row.bar + '%' }"></span></span>

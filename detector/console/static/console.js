@@ -41,6 +41,13 @@
     action();
   });
 
+  // Where the sign-in has ended, a page that lost its console is refused for good: the way is to the sign-in.
+  setInterval(async () => {
+    if (!document.querySelector("#popup[aria-hidden=false]")) return;
+    const found = await fetch("/static/console.js", { cache: "no-store", redirect: "manual" }).catch(() => null);
+    if (found?.type === "opaqueredirect") location.reload();
+  }, 3000);
+
   const wanted = () => localStorage.getItem("theme") ?? "auto";
   function dress() {
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;

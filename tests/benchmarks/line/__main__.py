@@ -30,6 +30,7 @@ from tests.benchmarks.line.scored import scores
 from tests.benchmarks.line.soak import soak
 from tests.benchmarks.line.standing import idle, ready
 from tests.benchmarks.line.throughput import measure, stages, throughput, warm
+from tests.benchmarks.line.watching import watched
 from tests.broker import BrokerError, start
 from tests.registry import schema_registry
 from trainer.commands.arguments import positive
@@ -39,6 +40,7 @@ LATER: dict[str, Callable[[Bench], Part]] = {
     "ready": ready,
     "idle": idle,
     "scores": scores,
+    "watched": watched,
     "features": curves.features,
     "partitions": curves.partitions,
     "alerts": curves.alerts,
