@@ -18,6 +18,7 @@ from detector import rows
 from detector.errors import BrokerUnavailable
 from detector.kafka.client import (
     CONNECT_SECONDS,
+    DENIED,
     MISSING,
     Properties,
     asked_again,
@@ -149,13 +150,16 @@ class Input:
         return batch
 
     def _take_events(self, events: list[Any]) -> None:
-        """The end of a partition moves its position past control records; the rest are errors."""
+        """The end of a partition moves its position past control records; the rest are errors.
+
+        What is not allowed now is not waited for: who starts it again, and sees it end again, is told.
+        """
         for event in events:
             error, partition = event.error(), event.partition()
             if error.code() == KafkaError._PARTITION_EOF:
                 if partition in self._positions:
                     self._positions[partition] = max(self._positions[partition], event.offset())
-            elif error.code() in (KafkaError._FATAL, *MISSING):
+            elif error.code() in (KafkaError._FATAL, *MISSING, *DENIED):
                 raise failure(_reason(error), f"topic {self.topic!r}")
             else:
                 log.warning("consume_error", error=error.name(), detail=error.str())

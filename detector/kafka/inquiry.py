@@ -7,19 +7,12 @@ from concurrent.futures import TimeoutError as Late
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka import KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from detector.errors import Failure
-from detector.kafka.client import CONNECT_SECONDS, MISSING, Properties, asked_again, common, failure, told
+from detector.kafka.client import CONNECT_SECONDS, DENIED, MISSING, Properties, asked_again, common, failure, told
 from detector.kafka.produce import PRODUCER, TRANSACTION_TIMEOUT_MS
-
-DENIED = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
 
 
 class TopicFacts(NamedTuple):

@@ -124,7 +124,8 @@ def test_exactly_the_least(cards: Cards, broker: Guarded, tmp_path: Path, way: W
     topics, access = make_topics(broker.bootstrap), way(broker, tmp_path)
     broker.allow(access.principal, acls(topics, cards.model))
     sent = messages(cards, ROWS, "json", topics.partitions)
-    for part in (sent[: ROWS // 2], sent[ROWS // 2 :]):  # the second run reads the log back, which is allowed too
+    # Once with a second run, which reads the log back: that is allowed too.
+    for part in (sent[: ROWS // 2], sent[ROWS // 2 :]) if way is scram else (sent,):
         send(broker.bootstrap, topics.input, part)
         code, wrong = check(topics, cards, access)
         assert (code, wrong) == (0, []), wrong
