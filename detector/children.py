@@ -69,6 +69,7 @@ class Child:
         """Asks it to end, waits, and ends it by force where that is not enough, which is said."""
         if self.code() is not None:
             return
+        self.endless = False
         self._signal(signal.SIGTERM)
         if not self.wait(seconds):
             self._signal(signal.SIGKILL)
