@@ -156,7 +156,8 @@ def _line(console: Console) -> _Drawing:
     with board.lock:
         traffic, parts = board.traffic, dict(board.traffic.parts)
         rates = (traffic.scored, traffic.arriving, traffic.lag, traffic.begun)
-        topics = [(one.name, one.read, one.trouble, one.loaded) for one in board.topics.values()]
+        known = [one for one in board.topics.values() if one.trouble or one.name != chosen.input_topic]
+        topics = [(one.name, one.read, one.trouble, one.loaded) for one in known]  # of the input offsets are read alone
 
     def draw() -> None:
         tag("h2", "Throughput and lag")
