@@ -1,7 +1,7 @@
 """The whole line in containers.
 
 What goes up to the first alert is part of `make test` where the images were built before. Where they were not, building
-takes minutes and gigabytes of packages: a run with tests that take long does it.
+takes minutes and gigabytes of packages: `make images` does it, and so does a run with tests that take long.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.deploy.composed import LASTING, ONCE, Stack, images_there, stack
 from tests.integration.line import await_true, read_committed
 
 ROWS = 30_000
-COLD = "CONTAINERS ARE NOT TESTED: their images are not built yet; `make test-long` or `docker compose build` does it"
+COLD = "CONTAINERS ARE NOT TESTED: their images are not built yet; `make images` does it"
 
 
 @pytest.fixture(scope="module")
