@@ -36,7 +36,7 @@ AGAIN_SECONDS = 5.0
 """How soon a topic is tried again that could not be read."""
 
 CHECK_SECONDS = 5.0
-"""How often it is looked whether a topic has more partitions than before, and whether its client stands still."""
+"""How often it is looked whether a topic has more partitions than before."""
 
 WRITE_SECONDS = 10.0
 """How long a broker may take over a verdict."""
@@ -62,30 +62,21 @@ class Tap:
 
 
 class Look:
-    """A look, every few seconds, at whether a client that begins anew would read more than this one.
-
-    It would where the topic has more partitions than before, and where this one stands still before the end: after a
-    broker that was away for ten seconds, clients of librdkafka 2.16 were seen to do so for good.
+    """A look, every few seconds, at whether a client that begins anew would read more partitions than this one.
 
     partitions: how many the topic has now.
     """
 
     def __init__(self, follower: Follower, partitions: Callable[[], int]) -> None:
         self._follower, self._partitions = follower, partitions
-        self._look()
+        self._next = time.monotonic() + CHECK_SECONDS
 
     def outdated(self) -> bool:
         """Whether it would; asks the broker every few seconds alone. Failure where none answers."""
         if time.monotonic() < self._next:
             return False
-        follower = self._follower
-        stuck = follower.positions == self._before and not follower.reached(self._ends)
-        self._look()
-        return stuck or self._partitions() > len(follower.positions)
-
-    def _look(self) -> None:
-        self._before, self._ends = dict(self._follower.positions), self._follower.ends()
         self._next = time.monotonic() + CHECK_SECONDS
+        return self._partitions() > len(self._follower.positions)
 
 
 class Feed:

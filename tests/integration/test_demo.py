@@ -20,7 +20,7 @@ def test_a_real_broker(broker: Broker, tmp_path: Path) -> None:
     with running(tmp_path, *arguments, "--bootstrap-servers", broker.bootstrap) as demo:
         demo.until(LIVE)
         made = {name for name in admin.list_topics(timeout=10).topics if name.startswith("demo-")}
-        assert len(made) == 6
+        assert len(made) == 7
         assert demo.end() == 0, demo.err
         assert "delivery exactly_once" in demo.out
         assert all(name in demo.out for name in made)
