@@ -10,7 +10,7 @@ STAY ?=
 # order: by the number of tests in a file, the one that takes longest would be the last.
 SYSTEMS := tests/deploy tests/integration
 
-.PHONY: help demo images test test-long lint benchmarks lock clean
+.PHONY: help demo test test-long lint benchmarks lock clean
 
 help: ## say what there is
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,10 +30,6 @@ help: ## say what there is
 
 demo: .venv ## transactions through Kafka, alerts with their reasons, and the console [DATA=file.csv] [BOOTSTRAP=host:9092] [STAY=1]
 	@$(BIN)/python -m deploy.local $(if $(DATA),--data "$(DATA)") $(if $(BOOTSTRAP),--bootstrap-servers "$(BOOTSTRAP)") $(if $(STAY),--stay)
-
-images: ## the images of deploy/docker, which the tests of containers need: some minutes, the first time
-	@if docker compose version > /dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi; \
-	$$compose -f deploy/docker/compose.yaml build
 
 test: .venv lint ## everything but what takes long, on a real Apache Kafka
 	@echo "make: tests, on a real Apache Kafka (Docker, or Java 17 with Maven)"

@@ -173,11 +173,8 @@ def common(bootstrap_servers: str, given: Properties) -> dict[str, Any]:
         "log_level": 7 if debugging else 0,
         **silence,
         "error_cb": _on_error,
-        # A broker that was held up for ten seconds says that there are no brokers, until the controller knows it again.
-        # librdkafka 2.16 believes it, and asks none any more for these milliseconds: for good by strategy none, for
-        # five minutes by default.
-        "metadata.recovery.strategy": "rebootstrap",
-        "metadata.recovery.rebootstrap.trigger.ms": 3000,
+        # librdkafka 2.16 forgets all brokers when none answers, and a transaction under way can then hang for good.
+        "metadata.recovery.strategy": "none",
         "reconnect.backoff.max.ms": 1000,  # by default a cut of a second may take ten to be over
         **given,
     }

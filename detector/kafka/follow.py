@@ -20,6 +20,11 @@ FILLING_SECONDS = 0.005
 """How long more messages are waited for behind a first one."""
 
 
+BEGINNING_ANEW = {"metadata.recovery.strategy": "rebootstrap", "metadata.recovery.rebootstrap.trigger.ms": 3000}
+"""A broker that was held up for ten seconds says that there are no brokers, until the controller knows it again. The
+client believes it, and asks none any more: for good where it does not begin anew, for five minutes by default."""
+
+
 class Follower:
     """One topic, all of its partitions, read_committed, without a group's sharing: nobody else takes part.
 
@@ -42,8 +47,10 @@ class Follower:
         self.positions: dict[int, int] = {}
         self._open: set[int] = set()
         self._admin = admin
+        anew = {name: value for name, value in BEGINNING_ANEW.items() if name not in given}
         with told("consumer"):
-            self._consumer = Consumer({**(watched or {}), **consumer_properties(bootstrap_servers, given, group)})
+            properties = consumer_properties(bootstrap_servers, given, group)
+            self._consumer = Consumer({**(watched or {}), **properties, **anew})
 
     @property
     def at_end(self) -> bool:

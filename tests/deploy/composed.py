@@ -46,15 +46,6 @@ def compose() -> list[str]:
     pytest.skip("CONTAINERS ARE NOT TESTED: Docker is there, Compose is not")
 
 
-def images_there() -> bool:
-    """Whether each image was built here before: building it anew takes what changed since, and no packages."""
-    compose()
-    return all(
-        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
-        for image in IMAGES.values()
-    )
-
-
 class Stack:
     """A project of the compose file. more: variables of it."""
 

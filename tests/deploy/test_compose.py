@@ -1,8 +1,4 @@
-"""The whole line in containers.
-
-What goes up to the first alert is part of `make test` where the images were built before. Where they were not, building
-takes minutes and gigabytes of packages: `make images` does it, and so does a run with tests that take long.
-"""
+"""The whole line in containers, whose images are built first: minutes, and gigabytes of packages."""
 
 from __future__ import annotations
 
@@ -16,18 +12,17 @@ from functools import partial
 import pytest
 from confluent_kafka import KafkaException
 
-from tests.deploy.composed import LASTING, ONCE, Stack, images_there, stack
+from tests.deploy.composed import LASTING, ONCE, Stack, stack
 from tests.integration.line import await_true, read_committed
 
 ROWS = 30_000
-COLD = "CONTAINERS ARE NOT TESTED: their images are not built yet; `make images` does it"
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def line(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def line() -> Iterator[Stack]:
     """The services, some of the rows played: ROWS at 150 a second."""
-    if not images_there() and not any(item.get_closest_marker("long") for item in request.session.items):
-        pytest.skip(COLD)
     begun = time.monotonic()
     with stack(ROWS=str(ROWS), EPOCHS="2", SPEED="150/s", LOOP="1") as found:
         built = time.monotonic()

@@ -100,7 +100,8 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, sentence: st
         assert demo.nothing_left()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_rows_flow(tmp_path: Path, rows: Path, number: signal.Signals) -> None:
     """Ctrl-C stops all of it in order and tells what there was so far: 130, nothing left."""
     with running(tmp_path, "--data", str(rows), "--speed", "100/s", *QUICK) as demo:

@@ -66,6 +66,7 @@ def settings(topics: Topics, model: Path) -> Settings:
     )
 
 
+@pytest.mark.long
 def test_aborts_do_not_show(cards: Cards, topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every third transaction aborted the alerts are those of a run without aborts, and offsets are at the end."""
     send(topics.bootstrap, topics.input, messages(cards, 3000, "json", topics.partitions))

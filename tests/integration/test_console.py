@@ -190,6 +190,7 @@ def test_the_command(chosen: ConsoleSettings, browser: Browser) -> None:
         expect(seen.page.locator(FIRST)).to_contain_text(name)
 
 
+@pytest.mark.long
 def test_a_broker_that_goes_and_comes(broker: Broker, chosen: ConsoleSettings, browser: Browser) -> None:
     """The page says that no broker answers, keeps what it has, and goes on by itself when one does."""
     send(chosen.bootstrap_servers, chosen.alerts_topic, [(encode(alert(1))[0], None, [])])

@@ -32,6 +32,7 @@ def trial(course: Course, proxy: Proxy) -> Trial:
     return course.trial("--instance", "a", "--bootstrap-servers", f"127.0.0.1:{proxy.port}")
 
 
+@pytest.mark.long
 def test_broker_stopped_and_started(course: Course, broker: Broker) -> None:
     """The broker is killed in mid-stream and comes back: the detector says once that it waits, and goes on."""
     trial = course.trial(*PATIENT)

@@ -97,7 +97,7 @@ def scores(topics: Topics) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("made", [monitored, recorded])
+@pytest.mark.parametrize("made", [monitored, pytest.param(recorded, marks=pytest.mark.long)])
 def test_signals_are_judged_as_rows(
     broker: Broker, ecg_artifact_dir: Path, tmp_path: Path, made: Callable[[Path], Beats]
 ) -> None:
