@@ -47,12 +47,13 @@ ByPartition = Mapping[int, Count]
 def counted(rows: Rows, alerting: NDArray[np.intp], rejects: Iterable[Reject]) -> dict[int, Count]:
     """Those of a batch by partition. alerting: places of the rows that alert."""
     alerts = Counter(rows.partition[alerting].tolist())
-    reasons: dict[int, Counter[str]] = {}
-    for reject in rejects:
-        reasons.setdefault(reject.message.partition(), Counter())[reject.reason] += 1
+    reasons: dict[int, dict[str, int]] = {}
+    refused = Counter((reject.message.partition(), reject.reason) for reject in rejects)
+    for (partition, reason), count in refused.items():
+        reasons.setdefault(partition, {})[reason] = count
     of_rows = {partition: len(at) for partition, at in rows.parts}
     return {
-        partition: Count(of_rows.get(partition, 0), alerts[partition], dict(reasons.get(partition, {})))
+        partition: Count(of_rows.get(partition, 0), alerts[partition], reasons.get(partition, {}))
         for partition in of_rows.keys() | reasons.keys()
     }
 
