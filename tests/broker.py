@@ -108,7 +108,8 @@ class Node:
 
 
 class Broker(Protocol):
-    """stop: for good, with all that it has written. kill: at once, what it has written stays, for `revive`."""
+    """stop: for good, with all that it has written. kill: at once, what it has written stays, for `revive`; halt: as it
+    is told to end, which stays as well."""
 
     node: Node
     bootstrap: str
@@ -118,6 +119,7 @@ class Broker(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def kill(self) -> None: ...
+    def halt(self) -> None: ...
     def revive(self) -> None: ...
     def alive(self) -> bool: ...
     def log(self) -> str: ...
@@ -336,6 +338,9 @@ class DockerBroker:
     def kill(self) -> None:
         self.container.get_wrapped_container().kill()
 
+    def halt(self) -> None:
+        self.container.get_wrapped_container().stop(timeout=30)
+
     def revive(self) -> None:
         self.container.get_wrapped_container().start()
 
@@ -411,6 +416,10 @@ class JavaBroker:
 
     def kill(self) -> None:
         self.process.kill()
+        self.process.wait()
+
+    def halt(self) -> None:
+        self.process.terminate()
         self.process.wait()
 
     def revive(self) -> None:

@@ -34,8 +34,9 @@ MOVING_SECONDS, MOVING_PAUSE_SECONDS = 30.0, 0.2
 SPREAD_SECONDS, SPREAD_PAUSE_SECONDS = 15.0, 0.1
 """How long a cluster may take until every broker knows of a new topic, and how often it is asked."""
 
-TOLD_SECONDS = 10.0
-"""How long it is not told again that no broker answers."""
+CALM_SECONDS = 30.0
+"""How long nothing is heard of brokers that do not answer before the next that is heard is another trouble. Each client
+says it about once a second while it lasts, and may say it again when it begins anew behind it."""
 
 log = logger("detector.kafka")
 UNHEARD = logging.getLogger("detector.kafka.unheard")
@@ -173,23 +174,26 @@ def common(bootstrap_servers: str, given: Properties) -> dict[str, Any]:
         "log_level": 7 if debugging else 0,
         **silence,
         "error_cb": _on_error,
-        # librdkafka 2.16 forgets all brokers when none answers, and a transaction under way can then hang for good.
-        "metadata.recovery.strategy": "none",
+        # A broker that is alone and was held up, or is about to stop, says that there are no brokers, and librdkafka
+        # 2.16 believes it (its issue 5301): it would ask none any more, for five minutes by default.
+        "metadata.recovery.rebootstrap.trigger.ms": 3000,
         "reconnect.backoff.max.ms": 1000,  # by default a cut of a second may take ten to be over
         **given,
     }
 
 
 class Trouble:
-    """An `error_cb` that tells once, for all clients of the process, that no broker answers."""
+    """An `error_cb` that tells once, for all clients of the process and as long as it lasts, that no broker answers."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._told = clock, -math.inf
+        self._clock, self._heard = clock, -math.inf
 
     def __call__(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN or self._clock() < self._told + TOLD_SECONDS:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
             return
-        self._told = self._clock()
+        heard, self._heard = self._heard, self._clock()
+        if self._heard < heard + CALM_SECONDS:
+            return
         log.warning("broker_unavailable", detail=error.str(), doing="waiting for it to come back")
 
 

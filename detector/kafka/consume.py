@@ -28,6 +28,7 @@ from detector.kafka.client import (
     failure,
     told,
 )
+from detector.kafka.vigil import Vigil
 from detector.log import logger
 from detector.rows import Batch, parted
 
@@ -125,12 +126,17 @@ class Input:
         self._positions: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._asked = 0.0
-        properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
-        self._eager = properties.get("partition.assignment.strategy", COOPERATIVE) != COOPERATIVE
-        self._from_end = properties["auto.offset.reset"] in ("latest", "end", "largest")
+        self._properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
+        self._eager = self._properties.get("partition.assignment.strategy", COOPERATIVE) != COOPERATIVE
+        self._from_end = self._properties["auto.offset.reset"] in ("latest", "end", "largest")
+        self._vigil = Vigil(topic, bootstrap_servers, given)
+        self._consumer = self._subscribed()
+
+    def _subscribed(self) -> Consumer:
         with told("consumer"):
-            self._consumer = Consumer(properties)
-            self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+            consumer = Consumer(self._properties)
+            consumer.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        return consumer
 
     def poll(self, most: int, linger: float, wait: float) -> Batch:
         """Up to `most` messages: waits for the first `wait` seconds, for the others `linger` more.
@@ -140,7 +146,9 @@ class Input:
         with told("polling"):
             first = self._consumer.poll(wait)
             if first is None:
+                self._begin_anew_if_lost()
                 return Batch.of([])
+            self._vigil.heard()
             found: list[Any] = [first, *(self._consumer.consume(most - 1, linger) if most > 1 else ())]
         events = [one for one in found if one.error() is not None] if any(map(Message.error, found)) else []
         batch = self._without_stale(_batch([one for one in found if one.error() is None] if events else found))
@@ -148,6 +156,17 @@ class Input:
         # After the messages: an end that comes in one call with the rows before it must not make them look stale.
         self._take_events(events)
         return batch
+
+    def _begin_anew_if_lost(self) -> None:
+        """Joins the group as another member: what the one before has read is committed, or read again."""
+        if not self._vigil.lost(self._consumer):
+            return
+        try:
+            self._on_revoke(self._consumer, [TopicPartition(self.topic, partition) for partition in self._positions])
+        finally:
+            with self._open:
+                before, self._consumer = self._consumer, self._subscribed()
+                before.close()
 
     def _take_events(self, events: list[Any]) -> None:
         """The end of a partition moves its position past control records; the rest are errors.
@@ -287,7 +306,8 @@ class Input:
         self.joined = True
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._closing:  # partitions that come while it leaves go at once; their offsets would be asked for in vain
+        # Partitions that come while it leaves go at once; their offsets would be asked for in vain.
+        if self._closing or consumer is not self._consumer:
             return
         starts = self._starts([one.partition for one in partitions])
         self._enter(starts)
@@ -296,6 +316,8 @@ class Input:
         log.info("partitions_assigned", partitions=sorted(starts))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:  # it has been lost, and its partitions with it
+            return
         gone = [one.partition for one in partitions]
         try:
             self._leaving()

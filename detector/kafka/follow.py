@@ -12,17 +12,13 @@ from detector import rows
 from detector.errors import DataRefused
 from detector.kafka.client import MISSING, Properties, bounds, check_topics, failure, told
 from detector.kafka.consume import Checkpoint, Positions, consumer_properties
+from detector.kafka.vigil import Vigil
 from detector.log import logger
 
 log = logger("detector.kafka")
 
 FILLING_SECONDS = 0.005
 """How long more messages are waited for behind a first one."""
-
-
-BEGINNING_ANEW = {"metadata.recovery.strategy": "rebootstrap", "metadata.recovery.rebootstrap.trigger.ms": 3000}
-"""A broker that was held up for ten seconds says that there are no brokers, until the controller knows it again. The
-client believes it, and asks none any more: for good where it does not begin anew, for five minutes by default."""
 
 
 class Follower:
@@ -47,10 +43,10 @@ class Follower:
         self.positions: dict[int, int] = {}
         self._open: set[int] = set()
         self._admin = admin
-        anew = {name: value for name, value in BEGINNING_ANEW.items() if name not in given}
+        self._vigil = Vigil(topic, bootstrap_servers, given)
+        self._properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
         with told("consumer"):
-            properties = consumer_properties(bootstrap_servers, given, group)
-            self._consumer = Consumer({**(watched or {}), **properties, **anew})
+            self._consumer = Consumer(self._properties)
 
     @property
     def at_end(self) -> bool:
@@ -75,6 +71,9 @@ class Follower:
                 log.error("records_expired", topic=self.topic, partition=partition, start=position, end=low)
             self.positions[partition] = max(position, low)
         self._open = set(self.positions)
+        self._assign()
+
+    def _assign(self) -> None:
         with told("following a topic"):
             self._consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in self.positions.items()])
 
@@ -86,9 +85,18 @@ class Follower:
         with told("polling"):
             first = self._consumer.poll(wait)
             if first is None:
+                self._begin_anew_if_lost()
                 return []
+            self._vigil.heard()
             found: list[Any] = [first, *(self._consumer.consume(most - 1, FILLING_SECONDS) if most > 1 else ())]
         return [message for message in found if self._take(message)]
+
+    def _begin_anew_if_lost(self) -> None:
+        """Goes on where it stands with another consumer."""
+        if self._vigil.lost(self._consumer):
+            self._consumer.close()
+            self._consumer = Consumer(self._properties)
+            self._assign()
 
     def _take(self, message: Message) -> bool:
         """Moves a partition's position; False for an event, which is no message."""

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from detector.errors import BrokerUnavailable, Failure, TopicMissing
 from detector.kafka.client import FENCED, Properties, common, connect, existing, failure, told
 from detector.kafka.consume import Checkpoint
+from detector.kafka.vigil import lost
 from detector.log import logger
 
 log = logger("detector.kafka")
@@ -91,7 +92,7 @@ class Output(Protocol):
         """Gives up what is open."""
 
 
-class Lost(NamedTuple):
+class Undelivered(NamedTuple):
     """A record that was not delivered: why, and where it was to go."""
 
     error: KafkaError
@@ -111,15 +112,15 @@ class FailedDeliveries:
     """The errors of delivery reports, as a producer's `on_delivery`, until they are taken."""
 
     def __init__(self) -> None:
-        self._lost: list[Lost] = []
+        self._undelivered: list[Undelivered] = []
 
     def __call__(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
-            self._lost.append(Lost(error, message.topic()))
+            self._undelivered.append(Undelivered(error, message.topic()))
 
-    def take(self) -> list[Lost]:
+    def take(self) -> list[Undelivered]:
         """Those since the last time."""
-        taken, self._lost = self._lost, []
+        taken, self._undelivered = self._undelivered, []
         return taken
 
 
@@ -142,11 +143,15 @@ class Transactions:
         self._where = bootstrap_servers, given
         self._stopping, self._left = stopping, left
         self._topics: set[str] = set()
-        with told(f"transactional id {transactional_id!r}"):
-            properties = {**own, **common(bootstrap_servers, given), "transactional.id": transactional_id}
-            self._producer = Producer(properties)
-            # Ends what an earlier process of this name left open, and fences it.
-            self._producer.init_transactions(60)
+        self._properties = {**own, **common(bootstrap_servers, given), "transactional.id": transactional_id}
+        self._producer = self._begun_anew()
+
+    def _begun_anew(self) -> Producer:
+        """A producer that ended what an earlier one of this id left open, and fenced it."""
+        with told(f"transactional id {self._properties['transactional.id']!r}"):
+            producer = Producer(self._properties)
+            producer.init_transactions(60)
+        return producer
 
     def _retried(self, call: Callable[[], Any]) -> None:
         """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
@@ -165,6 +170,7 @@ class Transactions:
                 if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
                     raise failure(error.args[0], f"transaction left open, {self._left}") from error
                 self._refuse_missing()
+                self._refuse_lost()
                 if turn == 0:
                     name = error.args[0].name()
                     log.warning("transaction_retried", error=name, doing="waiting for a broker that answers")
@@ -183,6 +189,14 @@ class Transactions:
             with suppress(KafkaException):
                 self._producer.abort_transaction(CALL_SECONDS)
             raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
+
+    def _refuse_lost(self) -> None:
+        """Where the producer has lost its brokers: Failure, for whoever begins with another one."""
+        if any(lost(self._producer, topic, *self._where) for topic in list(self._topics)[:1]):
+            self._on_lost()
+
+    def _on_lost(self) -> NoReturn:
+        raise BrokerUnavailable(f"the client has lost its brokers: transaction left open, {self._left}")
 
     def _give_up(self, error: KafkaError) -> None:
         """Aborts the transaction that met an error; Fenced, or another Failure, where there is none to abort."""
@@ -247,6 +261,11 @@ class ExactlyOnce(Transactions):
             raise permanent.failure()
         raise Aborted(f"{error.str()} ({error.name()})")
 
+    def _on_lost(self) -> NoReturn:
+        """Whether the transaction was committed is seen in the offsets: the next producer has ended it."""
+        self._producer = self._begun_anew()
+        raise Aborted("the client had lost its brokers")
+
     def serve(self) -> None:
         """Statistics, and errors that no transaction met: unread they would pile up."""
         self._producer.poll(0)
@@ -259,10 +278,11 @@ class AtLeastOnce:
     """Records first, offsets after: a crash between the two repeats alerts and loses none."""
 
     def __init__(self, bootstrap_servers: str, given: Properties, watched: Mapping[str, Any] | None = None) -> None:
-        self._failed = FailedDeliveries()
+        self._failed, self._where = FailedDeliveries(), (bootstrap_servers, given)
         own = {**(watched or {}), **PRODUCER, **DELIVERY}
+        self._properties = {**own, **common(bootstrap_servers, given), "on_delivery": self._failed}
         with told("producer"):
-            self._producer = Producer({**own, **common(bootstrap_servers, given), "on_delivery": self._failed})
+            self._producer = Producer(self._properties)
 
     def commit(self, records: Iterable[Record], checkpoint: Checkpoint) -> None:
         """1. produce; 2. flush, and see every delivery report; 3. commit the offsets."""
@@ -270,14 +290,19 @@ class AtLeastOnce:
             for record in records:
                 produce(self._producer, record)
             self._producer.flush()
-        if lost := self._failed.take():
-            raise lost[0].failure() if lost[0].permanent else Aborted(lost[0].error.str())
+        if failed := self._failed.take():
+            raise failed[0].failure() if failed[0].permanent else self._aborted(failed[0])
         try:
             checkpoint.commit(checkpoint.places)
         except KafkaException as error:
             if error.args[0].code() in REBALANCED:
                 raise Aborted(error.args[0].str()) from error
             raise failure(error.args[0], "committing offsets") from error
+
+    def _aborted(self, undelivered: Undelivered) -> Aborted:
+        if lost(self._producer, undelivered.topic, *self._where):
+            self._producer = Producer(self._properties)
+        return Aborted(undelivered.error.str())
 
     def serve(self) -> None:
         """Statistics, and errors that nothing on its way met."""

@@ -186,9 +186,9 @@ class Trial:
 
 
 @contextmanager
-def down(broker: Broker) -> Iterator[None]:
-    """A broker is killed, and started again when the block ends."""
-    broker.kill()
+def down(broker: Broker, how: str = "kill") -> Iterator[None]:
+    """A broker is killed, or halted, and started again when the block ends."""
+    getattr(broker, how)()
     try:
         yield
     finally:

@@ -10,11 +10,26 @@ import pytest
 
 from detector.errors import BrokerUnavailable, Fenced
 from tests.broker import Broker
-from tests.integration.story import PASSING, PATIENT, SMALL_STEPS, Course, Trial, down, end, go_on, pass_by, troubles
+from tests.integration.story import (
+    PASSING,
+    PATIENT,
+    QUICKLY_MISSED,
+    SMALL_STEPS,
+    Course,
+    Trial,
+    down,
+    end,
+    go_on,
+    pass_by,
+    troubles,
+)
 from tests.proxy import Proxy
 
 AWAY_SECONDS = 3.0
 """How long a line is cut."""
+
+HELD_UP_SECONDS = 14.0
+"""How long a broker stands still: its controller misses it after nine."""
 
 IMPATIENT = ("--kafka", "transaction.timeout.ms=2000")
 
@@ -45,6 +60,59 @@ def test_broker_stopped_and_started(course: Course, broker: Broker) -> None:
         assert set(troubles(detector)) <= PASSING
         assert troubles(detector).count("broker_unavailable") <= 2
     trial.assert_whole("broker killed and started")
+
+
+@pytest.mark.long
+def test_broker_restarted(course: Course, broker: Broker) -> None:
+    """A broker that is told to end tells its clients first that there are no brokers: all go on when it is back."""
+    for _ in range(5):
+        trial = course.trial(*PATIENT)
+        with trial.running(*SMALL_STEPS) as one, trial.running(*SMALL_STEPS) as another:
+            trial.await_committed(200)
+            with down(broker, "halt"):
+                pass
+            for detector in (one, another):
+                trial.await_end(detector)
+                assert set(troubles(detector)) <= PASSING
+        trial.assert_whole("broker restarted")
+
+
+@pytest.mark.long
+def test_broker_held_up(course: Course, broker: Broker) -> None:
+    """A broker that stood still for longer than its own controller waits for it: so does a suspended machine."""
+    for _ in range(3):
+        trial = course.trial(*PATIENT)
+        with trial.running(*SMALL_STEPS) as one, trial.running(*SMALL_STEPS) as another:
+            trial.await_committed(200)
+            broker.pause()
+            pass_by(HELD_UP_SECONDS)
+            broker.resume()
+            for detector in (one, another):
+                trial.await_end(detector)
+                assert set(troubles(detector)) <= PASSING
+        trial.assert_whole("broker held up")
+
+
+def test_consumer_that_lost_its_brokers(course: Course) -> None:
+    """A member whose consumer will find no broker any more goes on with another one, three times in mid-stream."""
+    trial = course.trial(*QUICKLY_MISSED)
+    with trial.running(*SMALL_STEPS, program="tests.integration.losing consumer 3") as detector:
+        trial.await_end(detector)
+        assert end(detector) == 0
+        assert troubles(detector).count("losing") == 3
+    trial.assert_whole("consumer lost its brokers", times=3)
+
+
+def test_producer_that_lost_its_brokers(trial: Trial, proxy: Proxy) -> None:
+    """A producer that answers no more while there are brokers: the next one ends its transaction, and does it again."""
+    with trial.running(*SMALL_STEPS, program="tests.integration.losing producer 1") as detector:
+        trial.await_committed(200)
+        proxy.dam()
+        detector.await_line("losing")
+        proxy.mend()
+        trial.await_end(detector)
+        assert end(detector) == 0
+    trial.assert_whole("producer lost its brokers")
 
 
 @pytest.mark.long

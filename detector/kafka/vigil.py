@@ -1,0 +1,76 @@
+"""Clients that have lost their brokers: found, so that whoever owns one can begin anew with another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaException
+
+from detector.errors import Failure
+from detector.kafka.client import Properties, connect, existing
+from detector.log import logger
+
+QUIET_SECONDS = 10.0
+"""How long a consumer hears nothing before it is asked whether it has brokers."""
+
+ASK_SECONDS, SURE_SECONDS = 1.0, 5.0
+"""How long a client may take to find a broker, and how long when another one has found it."""
+
+log = logger("detector.kafka")
+
+
+class Client(Protocol):
+    """What consumers, producers and admin clients have in common."""
+
+    def list_topics(self, topic: str, timeout: float) -> Any: ...
+
+
+def lost(client: Client, topic: str, bootstrap_servers: str, given: Properties) -> bool:
+    """Whether a client finds no broker although another one does.
+
+    A broker that is alone says, when it stops, that there are no brokers. librdkafka 2.16 believes it, and where the
+    connection breaks at the same moment it asks none any more, for good (its issue 5301): three in a hundred consumers
+    stood still behind a broker that was restarted.
+    """
+    if _finds(client, topic, ASK_SECONDS):
+        return False
+    try:
+        there = existing(connect(bootstrap_servers, given, ASK_SECONDS), [topic])
+    except Failure:  # it is the broker that does not answer
+        return False
+    if not there or _finds(client, topic, SURE_SECONDS):
+        return False
+    log.warning("client_lost", why="it finds no broker, another one does", doing="beginning anew")
+    return True
+
+
+def _finds(client: Client, topic: str, seconds: float) -> bool:
+    try:
+        client.list_topics(topic, timeout=seconds)
+    except KafkaException:
+        return False
+    return True
+
+
+class Vigil:
+    """Watches a consumer of a topic: one that hears nothing may have nothing to hear, or have lost its brokers."""
+
+    def __init__(
+        self, topic: str, bootstrap_servers: str, given: Properties, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._about = topic, bootstrap_servers, given
+        self._clock, self._since = clock, clock()
+
+    def heard(self) -> None:
+        """Something came."""
+        self._since = self._clock()
+
+    def lost(self, client: Client) -> bool:
+        """Nothing came; whether that is because the client has lost its brokers. It is asked now and then."""
+        if self._clock() < self._since + QUIET_SECONDS:
+            return False
+        found = lost(client, *self._about)
+        self._since = self._clock()
+        return found
