@@ -50,6 +50,7 @@ EVENTS: dict[str, Event] = {
     "commit_failed": Event(WARNING, "why in_a_row doing", "A commit of feedback was aborted, and is tried again."),
     "consume_error": Event(WARNING, "error detail", "The client met an error, and goes on."),
     "broker_unavailable": Event(WARNING, "detail doing", "No broker answers."),
+    "client_lost": Event(WARNING, "why doing", "A client would have found no broker any more, and was made anew."),
     "topic_unread": Event(WARNING, "topic why doing", "The console cannot read a topic."),
     "transaction_retried": Event(WARNING, "error doing", "A step of a transaction waits for a broker."),
     "schema_unknown": Event(WARNING, "number doing", "The registry does not know a schema that a row names."),

@@ -1,7 +1,10 @@
-"""What the tests share: artifacts trained once a session, in this process, on simulated rows."""
+"""What the tests share: artifacts trained once a session, in one of its processes, on simulated rows."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +47,20 @@ def real(name: str) -> Path:
     return path
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that a session's processes share: the first to come has it made, the others wait for it."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, fresh = base / f"shared-{name}", base / f"making-{name}"
+    with (base / f"shared-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            fresh.mkdir(exist_ok=True)
+            make(fresh)
+            fresh.rename(folder)
+    return folder
+
+
 def trained(out: Path, name: str, rows: int, recipe: str) -> Path:
     """An artifact trained for two epochs on simulated rows."""
     from trainer.build import Order, build
@@ -61,13 +78,15 @@ def trained(out: Path, name: str, rows: int, recipe: str) -> Path:
 @pytest.fixture(scope="session")
 def artifact_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact of the default recipe on simulated cards: 29 features V1..V28, Amount."""
-    return trained(tmp_path_factory.mktemp("cards") / "model", "simulated-cards", CARDS_ROWS, "default")
+    order = ("simulated-cards", CARDS_ROWS, "default")
+    return once(tmp_path_factory, "cards", lambda folder: trained(folder / "model", *order)) / "model"
 
 
 @pytest.fixture(scope="session")
 def ecg_artifact_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact of the recipe ecg-msle on simulated heartbeats: 140 features c0..c139."""
-    return trained(tmp_path_factory.mktemp("ecg") / "model", "simulated-ecg", 1_000, "ecg-msle")
+    order = ("simulated-ecg", 1_000, "ecg-msle")
+    return once(tmp_path_factory, "ecg", lambda folder: trained(folder / "model", *order)) / "model"
 
 
 @pytest.fixture(scope="session")

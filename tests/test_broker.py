@@ -127,7 +127,11 @@ def test_failed_start(running: bool, reason: str) -> None:
         brokers.wait_until_ready(Mute(running), seconds=0.1)
 
 
-@pytest.mark.parametrize("kind", brokers.kinds(brokers.present()) or [None])
+KINDS: list[str | None] = [*brokers.kinds(brokers.present())] or [None]
+"""Those that this machine can run; the second one is tried by `make test-long`."""
+
+
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
 def test_life(kind: str | None) -> None:
     """Each kind that this machine can run serves transactions, can be paused, and leaves nothing behind."""
     broker = brokers.start(kind)

@@ -406,6 +406,7 @@ def test_a_peer_in_its_own_process() -> None:
     assert found.megabytes is None or 5 < found.megabytes < 150
 
 
+@pytest.mark.long
 def test_a_recipe_in_its_own_process(cards: pd.DataFrame) -> None:
     """A recipe is built by the trainer on the protocol's rows, holds out the last of them, and is scored as served."""
     protocol = PROTOCOLS["P1"]

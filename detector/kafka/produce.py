@@ -28,6 +28,8 @@ PRODUCER: dict[str, Any] = {
     # The default of 100 ms is what a transaction waits that begins while the last one's markers are being written.
     "retry.backoff.ms": 2,
     "message.max.bytes": 1_000_000_000,  # the topic's own limit decides
+    # A client that begins anew forgets its brokers, and a transaction under way can then hang for good.
+    "metadata.recovery.strategy": "none",
 }
 DELIVERY: dict[str, Any] = {"message.timeout.ms": 60_000}
 """Outside transactions: after so long a broker that is away is noticed, and the batch is read again."""

@@ -15,6 +15,7 @@ import pytest
 
 from detector import artifact, table
 from tests.broker import Broker, create_topic, start
+from tests.conftest import once
 from tests.integration.line import PARTITIONS, Topics, make_topics
 from tests.integration.tally import FAULTS, FaultTable
 from trainer.simulate import simulated_cards
@@ -98,9 +99,12 @@ def cards_frame() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def cards(tmp_path_factory: pytest.TempPathFactory) -> Cards:
     """Rows shuffled by seed, so that frauds are spread; a model that alerts for some two in a hundred."""
-    folder = tmp_path_factory.mktemp("cards")
     frame = cards_frame().sample(frac=1, random_state=0).reset_index(drop=True)
-    frame.head(6000).to_parquet(folder / "history.parquet")
-    command = [sys.executable, "-m", "trainer", "fit", str(folder / "history.parquet"), "--out", str(folder / "model")]
-    subprocess.run([*command, "--epochs", "3", "--threshold", "percentile:99"], check=True, capture_output=True)
-    return Cards(frame, folder / "model")
+
+    def fit(folder: Path) -> None:
+        frame.head(6000).to_parquet(folder / "history.parquet")
+        command = [sys.executable, "-m", "trainer", "fit", str(folder / "history.parquet")]
+        command += ["--out", str(folder / "model"), "--epochs", "3", "--threshold", "percentile:99"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    return Cards(frame, once(tmp_path_factory, "real-cards", fit) / "model")

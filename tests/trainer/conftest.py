@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from detector import artifact, table
 from detector.artifact import Artifact
+from tests.conftest import once
 from trainer.columns import Columns
 from trainer.datasets import KNOWN, Data
-from trainer.recipes import RECIPES
+from trainer.recipes import RECIPES, Dense, Memory, Recipe
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ def data_for(recipe: str, rows: int, seed: int) -> Data:
     return Data("small", frame, known.label, known.normal, known.time)
 
 
+def shortened(recipe: Recipe) -> Recipe:
+    """The same with few batches and few prototypes."""
+    changes = {Dense: {"steps": 10, "batch": 64}, Memory: {"prototypes": 16}}
+    branches = (msgspec.structs.replace(branch, **changes[type(branch)]) for branch in recipe.branches)
+    return msgspec.structs.replace(recipe, branches=tuple(branches))
+
+
 @pytest.fixture(scope="session")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifact]:
     """The artifact of each recipe, trained for two epochs on a small simulated table when it is first asked for."""
@@ -104,9 +113,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             return artifact.load(request.getfixturevalue(shared))
         from trainer.build import Order, build
 
-        out = tmp_path_factory.mktemp(recipe) / "model"
-        build(data_for(recipe, 600, 1), Columns(), Order(recipe, RECIPES[recipe], recipe, epochs=2), out, ignored)
-        return artifact.load(out)
+        data, order = data_for(recipe, 600, 1), Order(recipe, RECIPES[recipe], recipe, epochs=2)
+        folder = once(tmp_path_factory, recipe, lambda folder: build(data, Columns(), order, folder / "model", ignored))
+        return artifact.load(folder / "model")
 
     return make
 

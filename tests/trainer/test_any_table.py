@@ -15,6 +15,7 @@ from detector.rows import Decoder
 from detector.statistics import RunningMedianMad
 from detector.threshold import Line, Threshold
 from tests.messages import FakeMessage
+from tests.trainer.conftest import shortened
 from tests.trainer.test_inspect import SHOP
 from trainer import scoring
 from trainer.build import Order, build
@@ -27,7 +28,7 @@ from trainer.recipes import RECIPES
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The shop's rows learned from, for an epoch, with nothing said of their columns."""
     out = tmp_path_factory.mktemp("shop") / "model"
-    order = Order("default", RECIPES["default"], "shop", epochs=1)
+    order = Order("default", shortened(RECIPES["default"]), "shop")
     build(Data("shop.csv", SHOP), Columns(), order, out, lambda *_: None)
     return artifact.load(out)
 

@@ -22,7 +22,7 @@ from detector.statistics import summarize
 from detector.table.accounts import ACCOUNT_FEATURES, account_rows
 from detector.threshold import calibrate, parse
 from tests.conftest import CARDS_ROWS, real
-from tests.trainer.conftest import Run, accounts, ignored
+from tests.trainer.conftest import Run, accounts, ignored, shortened
 from trainer.build import Order, build
 from trainer.datasets import KNOWN, Data
 from trainer.export import keras_file
@@ -75,13 +75,6 @@ def test_two_processes_make_the_same_bytes(twins: list[Run]) -> None:
     assert set(manifest(one)) == set(manifest(other))
     differing = {key for key, value in manifest(one).items() if manifest(other)[key] != value}
     assert differing <= {"created_at", "sha256"}
-
-
-def shortened(recipe: Recipe) -> Recipe:
-    """The same with few batches and few prototypes."""
-    changes = {Dense: {"steps": 10, "batch": 64}, Memory: {"prototypes": 16}}
-    branches = (msgspec.structs.replace(branch, **changes[type(branch)]) for branch in recipe.branches)
-    return msgspec.structs.replace(recipe, branches=tuple(branches))
 
 
 @pytest.mark.parametrize("recipe", [SMALL.recipe, shortened(RECIPES["default"])], ids=["dense", "default"])

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from detector import artifact
 from tests import told
 from tests.readme import TRAINER
 
 
+@pytest.mark.long
 def test_commands_run(tmp_path: Path) -> None:
     """The commands run one after the other, and what they speak of is there in the end."""
     blocks = told.blocks(TRAINER, "sh")
