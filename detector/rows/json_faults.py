@@ -51,11 +51,16 @@ class JsonFaults:
         self._skipped = msgspec.json.Decoder(msgspec.Raw).decode
         self._untyped = msgspec.json.Decoder(float_hook=float).decode
         schema = layout.schema
+        told = {f"Object missing required field `{path[0]}`": place for place, path in enumerate(layout.paths)}
+        self._missing = {one: Refusal("missing_feature", layout.absent(place)) for one, place in told.items()}
+        self._places = {path[0]: place for place, path in enumerate(layout.paths)}
+        if not layout.flat:
+            self._missing, self._places = {}, {}
         self._kinds = [str if name in schema.categories else float for name in schema.features]
         self._not_finite = [Refusal("not_finite", f"feature {name!r} is NaN or infinite") for name in schema.features]
         self._spelled_by_names = any(one.decode() in ".".join(path) for path in layout.paths for one in NO_NUMBERS)
         self._astral = any(one > "\uffff" for path in layout.paths for one in "".join(path))
-        self._numbers: dict[str, re.Pattern[bytes]] = {}
+        self._numbers: dict[str, tuple[str, bytes, re.Pattern[bytes]]] = {}
 
     def read(self, value: bytes, error: Exception) -> Numbers | Refusal:
         """Reads a value that is UTF-8 and that the decoder of rows refused with this error: it may be a row still."""
@@ -67,6 +72,9 @@ class JsonFaults:
         if told == A_LIST:
             return self._list(value)
         try:
+            if told in self._missing:  # said of the first that is absent, where all others are as they should be
+                self._skipped(value)  # what stands behind the object was not yet looked at
+                return self._missing[told]
             fault = self._infinite(value, told) if told.startswith("Number out of range") else self._fault(value)
             return fault or self._patient(value)
         except msgspec.ValidationError:
@@ -107,7 +115,7 @@ class JsonFaults:
         """
         if self._astral:
             return None
-        mended = SURROGATE.sub(rb"\\u0000", value.replace(rb"\\", rb"\n"))
+        mended = _without_surrogates(value)
         try:
             return self._fault(mended) or (None if self._layout.schema.categories else next(self._rows([mended])))
         except REFUSED:
@@ -124,15 +132,19 @@ class JsonFaults:
 
     def _infinite(self, value: bytes, told: str) -> Refusal | None:
         """The same for a number beyond float64 that msgspec's sentence names the field of."""
-        name = told.rpartition("`$.")[2].rpartition(".")[2].removesuffix("`")
-        pattern = self._numbers.get(name)
-        if pattern is None:
-            pattern = re.compile(rb'"%s"\s*:\s*(-?[0-9.]+[eE]\+?[0-9]+)' % re.escape(name.encode()))
-            self._numbers[name] = pattern
-        found = pattern.search(value)
+        if told not in self._numbers:
+            self._numbers[told] = _number_of(told.rpartition("`$.")[2].rpartition(".")[2].removesuffix("`"))
+        name, quoted, pattern = self._numbers[told]
+        found = pattern.search(value, at) if (at := value.find(quoted)) >= 0 else None
         if found is None or not math.isinf(float(found[1])):
             return None
         start, end = found.span(1)
+        if name in self._places and b"\\" not in value and value.find(quoted, start) < 0:
+            try:  # without it the value is a row: there is no other fault
+                next(self._rows([b"%s0%s" % (value[:start], value[end:])]))
+                return self._not_finite[self._places[name]]
+            except REFUSED:
+                pass
         return self._as_list(value, lambda: b"%s[]%s" % (value[:start], value[end:]))
 
     def _as_list(self, value: bytes, listed: Callable[[], bytes]) -> Refusal | None:
@@ -181,6 +193,20 @@ class JsonFaults:
         if not isinstance(found, dict):
             return Refusal("not_an_object", f"a JSON {type(found).__name__}, an object wanted")
         return numbers_of(found, self._layout)
+
+
+def _without_surrogates(value: bytes) -> bytes:
+    """Surrogates and backslashes as control characters."""
+    at = value.find(b"\\")
+    if value.find(b"\\", at + 1) < 0 and SURROGATE.match(value, at):
+        return b"%s\\u0000%s" % (value[:at], value[at + 6 :])
+    return SURROGATE.sub(rb"\\u0000", value.replace(rb"\\", rb"\n"))
+
+
+def _number_of(name: str) -> tuple[str, bytes, re.Pattern[bytes]]:
+    """A name, in quotes, and with a number behind it that may be infinite."""
+    quoted = b'"%s"' % name.encode()
+    return name, quoted, re.compile(rb"%s\s*:\s*(-?[0-9.]+[eE]\+?[0-9]+)" % re.escape(quoted))
 
 
 def _stands_at_no_number(value: bytes, told: str) -> bool:

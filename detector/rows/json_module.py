@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 TOO_DEEP = "maximum recursion depth exceeded while decoding a JSON array from a unicode string"
@@ -12,8 +11,10 @@ TOO_DEEP = "maximum recursion depth exceeded while decoding a JSON array from a 
 SHALLOW = 800
 """Nesting for which json's stack has room, whoever calls: 200 of the interpreter's 1,000 frames are left to them."""
 
-OPENING = re.compile(rb"[\[ \t\n\r]*")
-"""Brackets at the beginning, and what may stand between them."""
+BLANK = " \t\n\r"
+"""What may stand between brackets."""
+
+OPENING = b"[" + BLANK.encode()
 
 _json = json.JSONDecoder(parse_int=float)
 
@@ -24,12 +25,10 @@ def decoded(value: bytes, start: int = 0) -> Any:
     start: what `unclosed` found. Those lists are not even opened: the sentence about what is wrong in them is the same.
     """
     whole = value.decode("utf-8")
-    try:
-        return _json.decode(whole[start:])
-    except json.JSONDecodeError as error:
-        if not start:
-            raise
-        raise json.JSONDecodeError(error.msg, whole, start + error.pos) from None
+    if not start:
+        return _json.decode(whole)
+    found, _ = _json.raw_decode(whole, len(whole) - len(whole[start:].lstrip(BLANK)))
+    return found
 
 
 def unclosed(value: bytes) -> int:
@@ -37,8 +36,7 @@ def unclosed(value: bytes) -> int:
 
     0, too, where the stack may not have room for them all, as json has to say that.
     """
-    opening = OPENING.match(value)
-    end, closed = opening.end() if opening else 0, value.count(b"]")
+    end, closed = len(value) - len(value.lstrip(OPENING)), value.count(b"]")
     start = end - 2 * (closed + 1)
     if start <= 0 or value.count(b"[", start, end) <= closed or value.count(b"[") + value.count(b"{") > SHALLOW:
         return 0
