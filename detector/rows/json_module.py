@@ -14,7 +14,7 @@ SHALLOW = 800
 BLANK = " \t\n\r"
 """What may stand between brackets."""
 
-OPENING = b"[" + BLANK.encode()
+OPENING, MANY = b"[" + BLANK.encode(), b"[" * 128
 
 _json = json.JSONDecoder(parse_int=float)
 
@@ -36,8 +36,16 @@ def unclosed(value: bytes) -> int:
 
     0, too, where the stack may not have room for them all, as json has to say that.
     """
-    end, closed = len(value) - len(value.lstrip(OPENING)), value.count(b"]")
+    end, closed = _opened(value), value.count(b"]")
     start = end - 2 * (closed + 1)
     if start <= 0 or value.count(b"[", start, end) <= closed or value.count(b"[") + value.count(b"{") > SHALLOW:
         return 0
     return start
+
+
+def _opened(value: bytes) -> int:
+    """How many bytes at the beginning do nothing but open lists."""
+    end = 0
+    while value.startswith(MANY, end):
+        end += len(MANY)
+    return len(value) - len(value[end:].lstrip(OPENING))
