@@ -31,7 +31,7 @@ def lost(client: Client, topic: str, bootstrap_servers: str, given: Properties) 
     """Whether a client finds no broker although another one does.
 
     A broker that is alone says, when it stops, that there are no brokers. librdkafka 2.16 believes it, and where the
-    connection breaks at the same moment it asks none any more, for good (its issue 5301): three in a hundred consumers
+    connection breaks at the same moment it asks none any more, for good (its issue 5301): six in a hundred consumers
     stood still behind a broker that was restarted.
     """
     if _finds(client, topic, ASK_SECONDS):

@@ -124,9 +124,8 @@ def test_interrupted_while_training(tmp_path: Path) -> None:
         assert demo.nothing_left()
 
 
-@pytest.mark.parametrize(
-    ("name", "module"), [("detector", "-m detector"), pytest.param("replay", "-m replay", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "module"), [("detector", "-m detector"), ("replay", "-m replay")])
 def test_a_child_that_is_killed(tmp_path: Path, rows: Path, name: str, module: str) -> None:
     """The demo says which child died and how, stops the others: 1, nothing left."""
     with running(tmp_path, "--data", str(rows), "--speed", "100/s", *QUICK) as demo:
@@ -160,6 +159,7 @@ def test_a_broker_that_does_not_answer(tmp_path: Path, rows: Path) -> None:
         assert demo.nothing_left()
 
 
+@pytest.mark.long
 def test_in_a_terminal(tmp_path: Path, rows: Path) -> None:
     """There it draws a screen of its own, gives the terminal back, and ends with the summary."""
     ours, theirs = pty.openpty()

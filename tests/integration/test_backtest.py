@@ -20,7 +20,7 @@ from replay.backtest.report import MARK
 from tests.broker import Broker, create_topic
 from tests.conftest import real
 from tests.integration.conftest import Cards
-from tests.integration.line import Running
+from tests.integration.line import Running, await_true
 
 ROWS = 6_000
 
@@ -157,13 +157,20 @@ def test_nothing_left_after_a_signal(number: signal.Signals, broker: Broker, car
     running = Running(command(data, "--model", cards.model, *flags))
     try:
         running.await_line("backtest: ")
+        await_true(lambda: detectors_of(broker), "a detector")
         assert running.kill(number) == 130, running.log()
         assert "interrupted" in running.log()
     finally:
         running.close()
     assert not out.exists()
     assert sorted(left(broker.bootstrap)) == sorted(before)
-    assert subprocess.run(["pgrep", "-f", str(cards.model)], capture_output=True).returncode == 1
+    assert not detectors_of(broker)
+
+
+def detectors_of(broker: Broker) -> bool:
+    """Whether a detector that reads from a broker is running."""
+    command = ["pgrep", "-f", f"detector run .*{re.escape(broker.bootstrap)}"]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def test_refusals(broker: Broker, cards: Cards, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
