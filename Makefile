@@ -34,7 +34,7 @@ demo: .venv ## transactions through Kafka, alerts with their reasons, and the co
 test: .venv lint ## everything but what takes long, on a real Apache Kafka
 	@echo "make: tests, on a real Apache Kafka (Docker, or Java 17 with Maven)"
 	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(SYSTEMS:%=--ignore %)
-	@$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder $(SYSTEMS)
+	@$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder $(SYSTEMS)
 
 test-long: .venv ## what takes long
 	@$(BIN)/python -m pytest -m long

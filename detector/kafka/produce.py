@@ -145,6 +145,7 @@ class Transactions:
         self._where = bootstrap_servers, given
         self._stopping, self._left = stopping, left
         self._topics: set[str] = set()
+        self._about = ""
         self._properties = {**own, **common(bootstrap_servers, given), "transactional.id": transactional_id}
         self._producer = self._begun_anew()
 
@@ -194,7 +195,7 @@ class Transactions:
 
     def _refuse_lost(self) -> None:
         """Where the producer has lost its brokers: Failure, for whoever begins with another one."""
-        if any(lost(self._producer, topic, *self._where) for topic in list(self._topics)[:1]):
+        if lost(self._producer, self._about, *self._where):
             self._on_lost()
 
     def _on_lost(self) -> NoReturn:
@@ -250,6 +251,7 @@ class ExactlyOnce(Transactions):
                 self._topics.add(record.topic)
             self._at("produced")
             places, generation = checkpoint.places, checkpoint.generation
+            self._about = places[0].topic if places else next(iter(self._topics), "")
             self._retried(lambda: producer.send_offsets_to_transaction(places, generation, CALL_SECONDS))
             self._at("offsets_added")
             self._retried(lambda: producer.commit_transaction(CALL_SECONDS))

@@ -238,6 +238,7 @@ class TransactionalPublisher(Landed, Transactions):
             try:
                 self._begin()
                 produce(self._producer, last)
+                self._about = last.topic
                 self._topics = {last.topic, *(record.topic for records, _, _ in self._sent for record in records)}
                 self._retried(lambda: self._producer.commit_transaction(CALL_SECONDS))
                 self._count()

@@ -142,6 +142,7 @@ def test_the_measured_times_are_there() -> None:
     assert all(len(times) >= 5 and (times > 0).all() for times in found.values())
 
 
+@pytest.mark.long
 def test_the_page_has_the_table() -> None:
     """The page shows what the simulation says now."""
     page = sizing.PAGE.read_text()

@@ -1,7 +1,7 @@
-"""A detector whose clients are said to lose their brokers: `python -m tests.integration.losing WHICH TIMES run ...`.
+"""A detector whose clients are said to lose brokers: `... -m tests.integration.losing WHICH TIMES STEP TURN run ...`.
 
 The race in the client that makes them lose them cannot be called up; what is done about it can. WHICH: `consumer`,
-before some of its polls, or `producer`, when an answer is late.
+before some of its polls, or `producer`, when an answer is late. STEP and TURN as those of `stopping`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
+
+from tests.integration.stopping import stand
 
 if TYPE_CHECKING:
     from detector.rows import Batch
@@ -45,8 +47,9 @@ def asking_first(poll: Callable[..., Batch]) -> Callable[..., Batch]:
     return asking
 
 
-def main(which: str, times: int, command: Sequence[str]) -> int:
+def main(which: str, times: int, step: str, turn: int, command: Sequence[str]) -> int:
     """The detector's exit code."""
+    stand(step, turn)
     from detector.__main__ import main as detector
     from detector.kafka import Input, produce, vigil
 
@@ -59,4 +62,4 @@ def main(which: str, times: int, command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5:]))

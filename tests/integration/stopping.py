@@ -35,15 +35,21 @@ class Standing:
             log.info("going_on step=%s", step)
 
 
-def main(step: str, turn: int, command: Sequence[str]) -> int:
-    """The detector's exit code."""
+def stand(step: str, turn: int) -> None:
+    """Has the detector of this process stand there."""
     # Before any thread is made, by numpy too: the signal shall stay pending, whichever thread it is for.
     signal.pthread_sigmask(signal.SIG_BLOCK, {GO_ON})
-    from detector.__main__ import main as detector
     from detector.commands import run
     from detector.service import Service
 
     cast(Any, run).Service = partial(Service, at=Standing(step, turn))
+
+
+def main(step: str, turn: int, command: Sequence[str]) -> int:
+    """The detector's exit code."""
+    stand(step, turn)
+    from detector.__main__ import main as detector
+
     return detector(command)
 
 

@@ -96,7 +96,7 @@ def test_broker_held_up(course: Course, broker: Broker) -> None:
 def test_consumer_that_lost_its_brokers(course: Course) -> None:
     """A member whose consumer will find no broker any more goes on with another one, three times in mid-stream."""
     trial = course.trial(*QUICKLY_MISSED)
-    with trial.running(*SMALL_STEPS, program="tests.integration.losing consumer 3") as detector:
+    with trial.running(*SMALL_STEPS, program="tests.integration.losing consumer 3 none 0") as detector:
         trial.await_end(detector)
         assert end(detector) == 0
         assert troubles(detector).count("losing") == 3
@@ -105,9 +105,11 @@ def test_consumer_that_lost_its_brokers(course: Course) -> None:
 
 def test_producer_that_lost_its_brokers(trial: Trial, proxy: Proxy) -> None:
     """A producer that answers no more while there are brokers: the next one ends its transaction, and does it again."""
-    with trial.running(*SMALL_STEPS, program="tests.integration.losing producer 1") as detector:
-        trial.await_committed(200)
+    program = "tests.integration.losing producer 1 offsets_added 10"
+    with trial.running(*SMALL_STEPS, program=program) as detector:
+        detector.await_line("standing")
         proxy.dam()
+        go_on(detector)
         detector.await_line("losing")
         proxy.mend()
         trial.await_end(detector)
