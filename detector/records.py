@@ -46,17 +46,13 @@ def dead_letter(reject: Reject, topic: str, limit: int | None = None) -> Record:
     message, detail = reject.message, reject.detail.encode("utf-8", "replace")
     key, value, found = message.key(), message.value(), message.headers()
     own = [one for one in found if not one[0].startswith("errors.")] if found else []
-    told = [
-        _reason(reject.reason),
-        ("errors.message", detail),
-        *_source(message.topic(), message.partition()),
-        ("errors.offset", b"%d" % message.offset()),
-        ("errors.timestamp", b"%d" % message.timestamp()[1]),
-    ]
+    topic_of, partition = _source(message.topic(), message.partition())
+    offset, time = ("errors.offset", b"%d" % message.offset()), ("errors.timestamp", b"%d" % message.timestamp()[1])
+    told = [_reason(reject.reason), ("errors.message", detail), topic_of, partition, offset, time]
     carried = _carried(key, value, own)
     if limit is not None and carried + OVERHEAD_BYTES > limit:
         return Record(topic, None, None, [*told, ("errors.omitted-bytes", b"%d" % carried)])
-    return Record(topic, key, value, own + told)
+    return Record(topic, key, value, own + told if own else told)
 
 
 def _carried(key: bytes | None, value: bytes | None, headers: Headers) -> int:

@@ -41,9 +41,11 @@ class JsonRows:
 
     def each(self, values: Sequence[bytes]) -> Found:
         """What can be read of values that may be anything."""
-        refused = {place: why for place, value in enumerate(values) if (why := _not_text(value))}
+        refused: dict[int, Refusal] = {}
+        if not all(map(bytes.isascii, values)):
+            refused = {place: why for place, value in enumerate(values) if (why := _not_text(value))}
         places = [place for place in range(len(values)) if place not in refused]
-        numbers = self._read([values[place] for place in places])
+        numbers = self._read([values[place] for place in places] if refused else values)
         refused |= {places[seen]: one for seen, one in enumerate(numbers) if isinstance(one, Refusal)}
         kept = [place for place in places if place not in refused]
         read = (one for one in numbers if not isinstance(one, Refusal))
