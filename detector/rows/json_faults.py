@@ -103,7 +103,7 @@ class JsonFaults:
         told = str(error)
         if _stands_at_no_number(value, told):
             return self._nan(value) or self._straight(value)
-        if b"\\" in value and HALF.search(value):
+        if (at := value.find(b"\\")) >= 0 and HALF.search(value, at):
             return self._half(value) or self._straight(value)
         return Refusal("not_json", told[:200])
 
