@@ -35,7 +35,7 @@ class JsonRows:
                 for value in values:
                     value.decode("utf-8")  # msgspec does not look into the fields it skips
             # Row by row down to the array: a list of all rows would leave the processor's cache and cost a third more.
-            return to_matrix(self._numbers(values), len(values), self._schema, self._kind)
+            return to_matrix(self._numbers(values), self._schema, self._kind)
         except (*REFUSED, UnicodeDecodeError):
             return None
 
@@ -49,7 +49,7 @@ class JsonRows:
         refused |= {places[seen]: one for seen, one in enumerate(numbers) if isinstance(one, Refusal)}
         kept = [place for place in places if place not in refused]
         read = (one for one in numbers if not isinstance(one, Refusal))
-        return Found(to_matrix(read, len(kept), self._schema, self._kind), kept, refused)
+        return Found(to_matrix(read, self._schema, self._kind), kept, refused)
 
     def _read(self, values: Sequence[bytes]) -> list[Numbers | Refusal]:
         """The features of each value, or why it is no row."""

@@ -110,6 +110,7 @@ def left(bootstrap: str) -> list[str]:
     return [name for name in [*admin.list_topics(timeout=10).topics, *groups] if name.startswith("backtest-")]
 
 
+@pytest.mark.long
 def test_two_models_and_nothing_left(broker: Broker, cards: Cards, tmp_path: Path) -> None:
     """Two models on the same rows, one of fewer features, each with its figures; topics and groups are gone."""
     before = left(broker.bootstrap)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from detector.kafka import connect
 from tests.broker import Broker
 from tests.deploy.running import LIVE, running
 from trainer.simulate import simulated_cards
 
 
+@pytest.mark.long
 def test_a_real_broker(broker: Broker, tmp_path: Path) -> None:
     """Exactly once, on topics of the demo's own, which are gone afterwards, as its group is."""
     rows = tmp_path / "cards.csv"

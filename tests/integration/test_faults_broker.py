@@ -9,7 +9,11 @@ from contextlib import closing
 import pytest
 
 from detector.errors import BrokerUnavailable, Fenced
+from detector.kafka import Aborted, AtLeastOnce, Checkpoint, Follower, Record, connect, produce
+from detector.kafka.vigil import Vigil
 from tests.broker import Broker
+from tests.integration.line import PARTITIONS, await_true, read_committed, send
+from tests.integration.losing import Losing
 from tests.integration.story import (
     PASSING,
     PATIENT,
@@ -115,6 +119,52 @@ def test_producer_that_lost_its_brokers(trial: Trial, proxy: Proxy) -> None:
         trial.await_end(detector)
         assert end(detector) == 0
     trial.assert_whole("producer lost its brokers")
+
+
+def test_reader_that_lost_its_brokers(broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes part in no group goes on where it stood, with another consumer."""
+    follower = Follower(connect(broker.bootstrap, {}), broker.bootstrap, {}, topic, "reader")
+    before = follower._consumer
+    with closing(follower):
+        follower.begin({})
+        found = read_by(follower, broker, topic, 100)
+        monkeypatch.setattr(Vigil, "lost", Losing(1, 1))
+        while follower.poll(100, 0.1) or follower._consumer is before:
+            pass
+        found += read_by(follower, broker, topic, 100)
+    assert sorted(found) == [(partition, offset) for partition in range(PARTITIONS) for offset in range(50)]
+
+
+def read_by(follower: Follower, broker: Broker, topic: str, count: int) -> list[tuple[int, int]]:
+    """Sends so many messages; the places of those that a reader has then."""
+    send(broker.bootstrap, topic, [(b"x", number % PARTITIONS, []) for number in range(count)])
+    found: list[tuple[int, int]] = []
+
+    def all_read() -> bool:
+        found.extend((message.partition(), message.offset()) for message in follower.poll(100, 0.1))
+        return len(found) >= count
+
+    await_true(all_read, "all of them")
+    return found
+
+
+def test_producer_outside_transactions_that_lost_its_brokers(
+    broker: Broker, proxy: Proxy, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not delivered is told, and delivered by the next producer."""
+    monkeypatch.setattr(produce, "lost", Losing(1, 1))
+    output = AtLeastOnce(f"127.0.0.1:{proxy.port}", {"message.timeout.ms": 5000})
+    before, record = output._producer, Record(topic, b"key", b"value", [])
+    nowhere = Checkpoint({}, [], None, lambda places: None)
+    output.commit([record], nowhere)
+    proxy.dam()
+    with pytest.raises(Aborted):
+        output.commit([record], nowhere)
+    proxy.mend()
+    assert output._producer is not before
+    output.commit([record], nowhere)
+    assert [message.value() for message in read_committed(broker.bootstrap, topic)][-1] == b"value"
+    assert 2 <= len(read_committed(broker.bootstrap, topic)) <= 3
 
 
 @pytest.mark.long
