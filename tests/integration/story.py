@@ -46,7 +46,7 @@ SMALL_STEPS = ("--max-batch", "16", "--max-transaction", "16")
 PATIENT = ("--kafka", "transaction.timeout.ms=120000")
 """A broker that takes long to start finds no transaction too old."""
 
-PASSING = {"broker_unavailable", "transaction_retried", "batch_failed", "consume_error"}
+PASSING = {"broker_unavailable", "client_lost", "transaction_retried", "batch_failed", "consume_error"}
 """What a detector tells, and then goes on."""
 
 QUICKLY_MISSED = ("--kafka", "session.timeout.ms=1500")

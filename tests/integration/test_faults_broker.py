@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
@@ -69,32 +69,37 @@ def test_broker_stopped_and_started(course: Course, broker: Broker) -> None:
 @pytest.mark.long
 def test_broker_restarted(course: Course, broker: Broker) -> None:
     """A broker that is told to end tells its clients first that there are no brokers: all go on when it is back."""
-    for _ in range(5):
-        trial = course.trial(*PATIENT)
-        with trial.running(*SMALL_STEPS) as one, trial.running(*SMALL_STEPS) as another:
-            trial.await_committed(200)
-            with down(broker, "halt"):
-                pass
-            for detector in (one, another):
-                trial.await_end(detector)
-                assert set(troubles(detector)) <= PASSING
-        trial.assert_whole("broker restarted")
+
+    def restart() -> None:
+        with down(broker, "halt"):
+            pass
+
+    two_go_on(course, restart, "broker restarted", times=5)
 
 
 @pytest.mark.long
 def test_broker_held_up(course: Course, broker: Broker) -> None:
     """A broker that stood still for longer than its own controller waits for it: so does a suspended machine."""
-    for _ in range(3):
+
+    def hold_up() -> None:
+        broker.pause()
+        pass_by(HELD_UP_SECONDS)
+        broker.resume()
+
+    two_go_on(course, hold_up, "broker held up", times=3)
+
+
+def two_go_on(course: Course, happens: Callable[[], None], fault: str, times: int) -> None:
+    """Something happens to the broker while two members are at work: both go on, and say nothing that is unusual."""
+    for _ in range(times):
         trial = course.trial(*PATIENT)
         with trial.running(*SMALL_STEPS) as one, trial.running(*SMALL_STEPS) as another:
             trial.await_committed(200)
-            broker.pause()
-            pass_by(HELD_UP_SECONDS)
-            broker.resume()
+            happens()
             for detector in (one, another):
                 trial.await_end(detector)
                 assert set(troubles(detector)) <= PASSING
-        trial.assert_whole("broker held up")
+        trial.assert_whole(fault)
 
 
 def test_consumer_that_lost_its_brokers(course: Course) -> None:
