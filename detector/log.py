@@ -1,19 +1,19 @@
 """What is logged: events of stable names with stable fields, as text for people or as JSON for programs.
 
-The only file that imports structlog. A line says what happened to the line of rows, never what a row holds.
+A line says what happened to the line of rows, never what a row holds.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple
-
-import structlog
 
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
@@ -79,19 +79,34 @@ class _Style:
     debug = False
 
 
-def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger of events. Its records are those of `logging`, so that levels and handlers are too."""
-    found: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[structlog.stdlib.filter_by_level, _as_record],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-    return found
+class Logger:
+    """Tells events. Its records are those of `logging`, so that levels and handlers are too."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """See EVENTS."""
+        self._tell(logging.INFO, event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """See EVENTS."""
+        self._tell(logging.WARNING, event, fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        """See EVENTS."""
+        self._tell(logging.ERROR, event, fields)
+
+    def _tell(self, level: int, event: str, fields: Mapping[str, object]) -> None:
+        """Text for whoever handles the record, and the fields beside it."""
+        if self._logger.isEnabledFor(level):
+            told = {"event": event, **fields}
+            self._logger.log(level, text(told), extra={_TOLD: told})
 
 
-def _as_record(_: object, method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
-    """The last processor: text for whoever handles the record, and the fields beside it."""
-    return (text(event),), {"extra": {_TOLD: dict(event)}}
+def logger(name: str) -> Logger:
+    """A logger of events."""
+    return Logger(name)
 
 
 def text(event: Mapping[str, Any]) -> str:
@@ -111,7 +126,7 @@ def configure(style: str, level: str) -> None:
     """Sends what is logged to stderr. style: of FORMATS. level: of LEVELS, the least that is told."""
     _Style.json, _Style.debug = style == "json", level == "debug"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_json() if _Style.json else _Text(TEXT))
+    handler.setFormatter(_Json() if _Style.json else _Text(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     sys.excepthook = _crashed
 
@@ -125,22 +140,14 @@ class _Text(logging.Formatter):
         return "".join([*traceback.format_list(traceback.extract_tb(ei[2])), ei[0].__name__])
 
 
-def _json() -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            _fields,
-        ],
-        processors=[structlog.processors.JSONRenderer()],
-    )
+class _Json(logging.Formatter):
+    """Objects for programs. A library's own line has one name: what it says is a message for people."""
 
-
-def _fields(_: object, method: str, found: MutableMapping[str, Any]) -> dict[str, Any]:
-    """All of a line. A library's own has one name: what it says is a message for people."""
-    told = getattr(found["_record"], _TOLD, None) or {"event": "library", "message": found["event"]}
-    return {**{name: found[name] for name in ("time", "level", "logger")}, "event": told["event"], **told}
+    def format(self, record: logging.LogRecord) -> str:
+        told = getattr(record, _TOLD, None) or {"event": "library", "message": record.getMessage()}
+        moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+        head = {"time": f"{moment}Z", "level": record.levelname.lower(), "logger": record.name}
+        return json.dumps({**head, "event": told["event"], **told}, default=str)
 
 
 def tell_failure(line: str, why: str, code: int) -> None:

@@ -50,8 +50,8 @@ CONSUMER: dict[str, Any] = {
     "session.timeout.ms": 10_000,  # a member that dies is missed for so long; the default is 45 s
     # The default of 1000 ms is slept each time the local queue has been full: small rows then come ten times slower.
     "fetch.queue.backoff.ms": 5,
-    "queued.min.messages": 1_000_000,
-    "queued.max.messages.kbytes": 8192,  # this bounds the memory
+    "queued.min.messages": 32_768,  # two of the largest batches; of small rows this bounds the memory
+    "queued.max.messages.kbytes": 8192,  # and this, of large ones
 }
 FIXED: dict[str, Any] = {
     "enable.auto.commit": False,

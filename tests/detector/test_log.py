@@ -99,7 +99,7 @@ from detector.errors import ModelRefused
 log.configure(*sys.argv[1:])
 log.logger("detector").info("partitions_assigned", partitions=[0, 3])
 log.logger("detector").warning("drift", kind="feature", name="V\\n1", state="drifting", above="psi")
-log.logger("detector").debug("stopped")
+logging.getLogger("library").debug("unheard")
 logging.getLogger("library").warning("%s of %d", "one", 2)
 try:
     raise ValueError("PLANTED")
