@@ -96,7 +96,7 @@ class Service:
         self.commits = Commits(self._output(), self._committed)
         callbacks = (self._assigned, self._leaving, self._revoked, self._note)
         watched = self.statistics.of(CONSUMER)
-        self.input = Input(admin, s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks, watched)
+        self.input = Input(s.bootstrap_servers, s.kafka, s.input_topic, s.group, *callbacks, watched)
         self.metrics.watch_lags(self.input.lags)
         self.metrics.watch_expired(self.input.expired)
 

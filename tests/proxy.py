@@ -21,6 +21,7 @@ class Proxy:
         self.pause = 0.0
         self.refusing = False
         self._requests, self._answers = threading.Event(), threading.Event()
+        self._forgotten: list[threading.Event] = []
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._pumps: list[threading.Thread] = []
@@ -46,8 +47,16 @@ class Proxy:
         """What is asked passes, and is done; no answer comes back."""
         self._answers.clear()
 
+    def forget(self) -> None:
+        """Nothing passes any more on connections that are open, new ones are good: a firewall's that was restarted."""
+        self.dam()
+        with self._lock:
+            self._forgotten += [self._requests, self._answers]
+            self._requests, self._answers = threading.Event(), threading.Event()
+        self.mend()
+
     def mend(self) -> None:
-        """The line is as good as new."""
+        """The line is as good as new, but for connections that were forgotten."""
         self.refusing, self.pause = False, 0.0
         self._requests.set()
         self._answers.set()
@@ -55,8 +64,8 @@ class Proxy:
     def close(self) -> None:
         """Ends every connection and thread."""
         self.cut()
-        self._requests.set()
-        self._answers.set()
+        for gate in (self._requests, self._answers, *self._forgotten):
+            gate.set()
         _shut(self._listener)
         self._listener.close()
         self._acceptor.join()
@@ -83,7 +92,8 @@ class Proxy:
             self._open |= {client, server}
             if self.refusing:
                 _shut(client)
-        for source, sink, gate in ((client, server, self._requests), (server, client, self._answers)):
+            gates = self._requests, self._answers
+        for source, sink, gate in ((client, server, gates[0]), (server, client, gates[1])):
             pump = threading.Thread(target=self._pump, args=(source, sink, gate), daemon=True)
             self._pumps.append(pump)
             pump.start()

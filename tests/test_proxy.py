@@ -129,3 +129,17 @@ def test_dam_for_answers(proxy: Proxy, echo: Echo) -> None:
         proxy.cut()
         proxy.mend()
         assert client.recv(1) == b""
+
+
+def test_forgotten(proxy: Proxy) -> None:
+    """Nothing passes on a connection that was open, a new one is good."""
+    with connected(proxy) as before:
+        before.sendall(b"one")
+        assert received(before, 3) == b"one"
+        proxy.forget()
+        before.sendall(b"two")
+        with connected(proxy) as after:
+            after.sendall(b"three")
+            assert received(after, 5) == b"three"
+        proxy.mend()
+        assert silent(before)

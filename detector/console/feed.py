@@ -156,7 +156,7 @@ class Feed:
         """
         chosen, name = self.chosen, tap.topic.name
         begin = positions or self._last(tap)
-        follower = Follower(self._admin, chosen.bootstrap_servers, chosen.kafka, name, f"{chosen.group}.console")
+        follower = Follower(chosen.bootstrap_servers, chosen.kafka, name, f"{chosen.group}.console")
         with closing(follower):
             follower.begin(begin)
             tap.topic.trouble = ""

@@ -90,7 +90,7 @@ class Feedback:
         restored = self._restored(admin, found[s.feedback_topic])
         self.join = restored.join if restored else Join(self._bounds(), s.amount)
         followed = [
-            Follower(admin, s.bootstrap_servers, s.kafka, topic, s.feedback_group, self.statistics.of(client))
+            Follower(s.bootstrap_servers, s.kafka, topic, s.feedback_group, self.statistics.of(client))
             for client, topic in ((SCORES, s.scores_topic), (LABELS, s.labels_topic))
         ]
         for follower in followed:

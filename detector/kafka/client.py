@@ -110,9 +110,10 @@ MOVING = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._TIMED_OUT,
 }
-"""A partition is between two leaders, or a group between two coordinators, as it is when a broker comes back: asked
-again it will answer."""
+"""A partition is between two leaders, or a group between two coordinators, as it is when a broker comes back, or the
+question stood behind others on a connection that was given up: asked again it will answer."""
 MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
 
 

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 from numpy.typing import NDArray
 
 from detector import rows
@@ -25,6 +25,7 @@ from detector.kafka.client import (
     bounds,
     check_topics,
     common,
+    connect,
     failure,
     told,
 )
@@ -103,7 +104,6 @@ class Input:
 
     def __init__(
         self,
-        admin: AdminClient,
         bootstrap_servers: str,
         given: Properties,
         topic: str,
@@ -117,7 +117,8 @@ class Input:
         self.topic = topic
         self.joined = self._closing = False
         self._open = threading.Lock()
-        self._admin = admin
+        # Anew for each question: they are seldom, and a firewall may forget a connection that is idle for long.
+        self._connected = partial(connect, bootstrap_servers, given)
         self._low: dict[int, int] = {}
         self._gone: dict[tuple[int, int], int] = {}
         self._assigned, self._leaving, self._revoked = assigned, leaving, revoked
@@ -244,8 +245,9 @@ class Input:
 
     def ends(self) -> dict[int, int]:
         """By partition of the whole topic, the end that readers of committed messages can reach now."""
-        partitions = range(check_topics(self._admin, [self.topic])[self.topic])
-        return {partition: high for partition, (_, high) in bounds(self._admin, self.topic, partitions).items()}
+        admin = self._connected()
+        partitions = range(check_topics(admin, [self.topic])[self.topic])
+        return {partition: high for partition, (_, high) in bounds(admin, self.topic, partitions).items()}
 
     def positions(self) -> dict[int, int]:
         """By partition here, the offset of the next message."""
@@ -274,7 +276,7 @@ class Input:
         if not partitions:
             return {}
         found = _committed(self._consumer, self.topic, partitions)
-        logs = bounds(self._admin, self.topic, partitions)
+        logs = bounds(self._connected(), self.topic, partitions)
         self._low |= {partition: low for partition, (low, _) in logs.items()}
         self._notes |= {one.partition: one.metadata or "" if one.offset >= 0 else "" for one in found}
         return {one.partition: self._start(one.partition, one.offset, *logs[one.partition]) for one in found}

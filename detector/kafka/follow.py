@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from detector import rows
 from detector.errors import DataRefused
-from detector.kafka.client import MISSING, Properties, bounds, check_topics, failure, told
+from detector.kafka.client import MISSING, Properties, bounds, check_topics, connect, failure, told
 from detector.kafka.consume import Checkpoint, Positions, consumer_properties
 from detector.kafka.vigil import Vigil
 from detector.log import logger
@@ -32,7 +32,6 @@ class Follower:
 
     def __init__(
         self,
-        admin: AdminClient,
         bootstrap_servers: str,
         given: Properties,
         topic: str,
@@ -42,7 +41,7 @@ class Follower:
         self.topic = topic
         self.positions: dict[int, int] = {}
         self._open: set[int] = set()
-        self._admin = admin
+        self._connected = partial(connect, bootstrap_servers, given)
         self._vigil = Vigil(topic, bootstrap_servers, given)
         self._properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
         with told("consumer"):
@@ -59,7 +58,8 @@ class Follower:
         What expired before it was read is told and passed over. DataRefused where a partition ends before its
         position: it is another topic than the one that was read.
         """
-        logs = bounds(self._admin, self.topic, self._partitions())
+        admin = self._connected()
+        logs = bounds(admin, self.topic, range(check_topics(admin, [self.topic])[self.topic]))
         for partition, (low, high) in logs.items():
             position = positions.get(partition, low)
             if position > high:
@@ -76,9 +76,6 @@ class Follower:
     def _assign(self) -> None:
         with told("following a topic"):
             self._consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in self.positions.items()])
-
-    def _partitions(self) -> Sequence[int]:
-        return range(check_topics(self._admin, [self.topic])[self.topic])
 
     def poll(self, most: int, wait: float) -> list[rows.Message]:
         """Up to `most` messages, waiting as long as told, in seconds, for the first; they count as read."""
@@ -116,7 +113,7 @@ class Follower:
 
     def ends(self) -> dict[int, int]:
         """By partition, the end that readers of committed messages can reach now."""
-        return {p: high for p, (_, high) in bounds(self._admin, self.topic, list(self.positions)).items()}
+        return {p: high for p, (_, high) in bounds(self._connected(), self.topic, list(self.positions)).items()}
 
     def reached(self, ends: Positions) -> bool:
         """Whether it has been read to these ends."""

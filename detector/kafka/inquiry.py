@@ -7,12 +7,12 @@ from concurrent.futures import TimeoutError as Late
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaException, Producer, TopicCollection
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from detector.errors import Failure
-from detector.kafka.client import CONNECT_SECONDS, DENIED, MISSING, Properties, asked_again, common, failure, told
-from detector.kafka.produce import PRODUCER, TRANSACTION_TIMEOUT_MS
+from detector.kafka.client import CONNECT_SECONDS, DENIED, MISSING, Properties, asked_again, failure, told
+from detector.kafka.produce import transactional
 
 
 class TopicFacts(NamedTuple):
@@ -112,7 +112,4 @@ def try_transactions(bootstrap_servers: str, given: Properties, transactional_id
 
     Whoever uses the same id is fenced: take one that nobody else does.
     """
-    with told(f"transactional id {transactional_id!r}"):
-        own = {**PRODUCER, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
-        producer = Producer({**own, **common(bootstrap_servers, given), "transactional.id": transactional_id})
-        producer.init_transactions(CONNECT_SECONDS)
+    transactional(bootstrap_servers, given, transactional_id, seconds=CONNECT_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -13,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from detector.errors import BrokerUnavailable, Failure, TopicMissing
 from detector.kafka.client import FENCED, Properties, common, connect, existing, failure, told
 from detector.kafka.consume import Checkpoint
-from detector.kafka.vigil import lost
+from detector.kafka.vigil import alone, lost
 from detector.log import logger
 
 log = logger("detector.kafka")
@@ -31,6 +32,7 @@ PRODUCER: dict[str, Any] = {
     # A client that begins anew forgets its brokers, and a transaction under way can then hang for good.
     "metadata.recovery.strategy": "none",
 }
+SHORT: dict[str, Any] = {**PRODUCER, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
 DELIVERY: dict[str, Any] = {"message.timeout.ms": 60_000}
 """Outside transactions: after so long a broker that is away is noticed, and the batch is read again."""
 
@@ -126,6 +128,19 @@ class FailedDeliveries:
         return taken
 
 
+def transactional(
+    bootstrap_servers: str, given: Properties, name: str, own: dict[str, Any] = SHORT, seconds: float = 60.0
+) -> Producer:
+    """A producer of a transactional id, which ended what an earlier one left open, and fenced it.
+
+    given: the person's properties; own: what they come over. seconds: how long the broker may take.
+    """
+    with told(f"transactional id {name!r}"):
+        producer = Producer({**own, **common(bootstrap_servers, given), "transactional.id": name})
+        producer.init_transactions(seconds)
+    return producer
+
+
 class Transactions:
     """A producer of transactions of one id: who comes later fences who came before, and ends what it left open.
 
@@ -146,15 +161,8 @@ class Transactions:
         self._stopping, self._left = stopping, left
         self._topics: set[str] = set()
         self._about = ""
-        self._properties = {**own, **common(bootstrap_servers, given), "transactional.id": transactional_id}
-        self._producer = self._begun_anew()
-
-    def _begun_anew(self) -> Producer:
-        """A producer that ended what an earlier one of this id left open, and fenced it."""
-        with told(f"transactional id {self._properties['transactional.id']!r}"):
-            producer = Producer(self._properties)
-            producer.init_transactions(60)
-        return producer
+        self._anew = partial(transactional, bootstrap_servers, given, transactional_id, own)
+        self._producer = self._anew()
 
     def _retried(self, call: Callable[[], Any]) -> None:
         """Retries what librdkafka calls retriable: the call goes on where its time-out left it.
@@ -172,30 +180,27 @@ class Transactions:
                     raise  # a conflict with another call, which nobody makes any more, never ends
                 if self._stopping() and time.monotonic() - begun >= CALL_SECONDS:
                     raise failure(error.args[0], f"transaction left open, {self._left}") from error
-                self._refuse_missing()
-                self._refuse_lost()
+                self._look_round()
                 if turn == 0:
                     name = error.args[0].name()
                     log.warning("transaction_retried", error=name, doing="waiting for a broker that answers")
                 self._producer.poll(RETRY_SECONDS)
 
-    def _refuse_missing(self) -> None:
+    def _look_round(self) -> None:
         """TopicMissing where a topic of the transaction is gone: the client itself would wait for it for good.
 
-        Asked by a client of its own: the producer, which sends the records again and again, may not come to ask.
+        Another client is asked: the producer sends the records again and again and may not come to ask. Or it has lost
+        its brokers; whoever owns it then goes on with another one.
         """
         try:
-            found = existing(connect(*self._where, LIST_SECONDS), sorted(self._topics))
+            found = existing(connect(*self._where, LIST_SECONDS), sorted({*self._topics, self._about}))
         except BrokerUnavailable:  # nobody answers: it may well be there
             return
         if missing := sorted(self._topics - found.keys()):
             with suppress(KafkaException):
                 self._producer.abort_transaction(CALL_SECONDS)
             raise TopicMissing(f"topic {', '.join(map(repr, missing))} is gone; make it anew: no row is lost")
-
-    def _refuse_lost(self) -> None:
-        """Where the producer has lost its brokers: Failure, for whoever begins with another one."""
-        if lost(self._producer, self._about, *self._where):
+        if self._about in found and alone(self._producer, self._about):
             self._on_lost()
 
     def _on_lost(self) -> NoReturn:
@@ -228,8 +233,7 @@ class ExactlyOnce(Transactions):
         self._failed = FailedDeliveries()
         own = {
             **(watched or {}),
-            **PRODUCER,
-            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            **SHORT,
             "connections.max.idle.ms": IDLE_MS,
             "on_delivery": self._failed,
         }
@@ -264,7 +268,7 @@ class ExactlyOnce(Transactions):
 
     def _on_lost(self) -> NoReturn:
         """Whether the transaction was committed is seen in the offsets: the next producer has ended it."""
-        self._producer = self._begun_anew()
+        self._producer = self._anew()
         raise Aborted("the client had lost its brokers")
 
     def serve(self) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
-from detector.kafka.client import FENCED, Properties, common, failure, told
-from detector.kafka.produce import PERMANENT, PRODUCER, RETRY_SECONDS, TRANSACTION_TIMEOUT_MS, Record
+from detector.kafka.client import FENCED, Properties, failure, told
+from detector.kafka.produce import PERMANENT, RETRY_SECONDS, Record, transactional
 from detector.log import logger
 
 log = logger("detector.kafka")
@@ -49,16 +49,7 @@ class Resender:
     """
 
     def __init__(self, bootstrap_servers: str, given: Properties, transactional_id: str) -> None:
-        with told(f"transactional id {transactional_id!r}"):
-            self._producer = Producer(
-                {
-                    **PRODUCER,
-                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-                    **common(bootstrap_servers, given),
-                    "transactional.id": transactional_id,
-                }
-            )
-            self._producer.init_transactions(60)
+        self._producer = transactional(bootstrap_servers, given, transactional_id)
 
     def send(self, parcels: Sequence[Parcel]) -> list[Spot]:
         """Where the parcels are, all visible now. Refused, Fenced or another Failure where none is."""

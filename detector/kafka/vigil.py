@@ -40,7 +40,12 @@ def lost(client: Client, topic: str, bootstrap_servers: str, given: Properties) 
         there = existing(connect(bootstrap_servers, given, ASK_SECONDS), [topic])
     except Failure:  # it is the broker that does not answer
         return False
-    if not there or _finds(client, topic, SURE_SECONDS):
+    return bool(there) and alone(client, topic)
+
+
+def alone(client: Client, topic: str) -> bool:
+    """Whether a client finds no broker, where another one has just found one."""
+    if _finds(client, topic, SURE_SECONDS):
         return False
     log.warning("client_lost", why="it finds no broker, another one does", doing="beginning anew")
     return True

@@ -99,7 +99,9 @@ def committed_by(consumer: Moving) -> dict[int, int]:
     return progress.committed("transactions", [0, 1])
 
 
-@pytest.mark.parametrize("code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS])
+@pytest.mark.parametrize(
+    "code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError._TIMED_OUT]
+)
 def test_a_coordinator_that_comes_back_is_asked_again(code: int) -> None:
     """While a group's coordinator moves its offsets are asked for again, instead of the process ending."""
     assert committed_by(Moving(code)) == {0: 7, 1: 7}

@@ -47,6 +47,16 @@ def asking_first(poll: Callable[..., Batch]) -> Callable[..., Batch]:
     return asking
 
 
+def beginning_anew(losing: Losing) -> Callable[[Any], None]:
+    """What a transaction does whose step is late: its producer is lost as often as is said."""
+
+    def look_round(here: Any) -> None:
+        if losing():
+            here._on_lost()
+
+    return look_round
+
+
 def main(which: str, times: int, step: str, turn: int, command: Sequence[str]) -> int:
     """The detector's exit code."""
     stand(step, turn)
@@ -57,7 +67,7 @@ def main(which: str, times: int, step: str, turn: int, command: Sequence[str]) -
         cast(Any, vigil).Vigil.lost = Losing(times, POLLS)
         cast(Any, Input).poll = asking_first(Input.poll)
     else:
-        cast(Any, produce).lost = Losing(times, 1)
+        cast(Any, produce).Transactions._look_round = beginning_anew(Losing(times, 1))
     return detector(command)
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from detector.errors import BrokerUnavailable, Fenced
-from detector.kafka import Aborted, AtLeastOnce, Checkpoint, Follower, Record, connect, produce
+from detector.kafka import Aborted, AtLeastOnce, Checkpoint, Follower, Record, produce
 from detector.kafka.vigil import Vigil
 from tests.broker import Broker
 from tests.integration.line import PARTITIONS, await_true, read_committed, send
@@ -126,9 +126,22 @@ def test_producer_that_lost_its_brokers(trial: Trial, proxy: Proxy) -> None:
     trial.assert_whole("producer lost its brokers")
 
 
+@pytest.mark.long
+def test_connections_forgotten(trial: Trial, proxy: Proxy) -> None:
+    """A firewall forgets the connections that are open, inside a transaction: what stood on them begins anew."""
+    with trial.standing("offsets_added", 10, *SMALL_STEPS, *PATIENT) as detector:
+        detector.await_line("standing")
+        proxy.forget()
+        go_on(detector)
+        trial.await_end(detector)
+        assert end(detector) == 0
+        assert set(troubles(detector)) <= {*PASSING, "batch_failed"}
+    trial.assert_whole("connections forgotten")
+
+
 def test_reader_that_lost_its_brokers(broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes part in no group goes on where it stood, with another consumer."""
-    follower = Follower(connect(broker.bootstrap, {}), broker.bootstrap, {}, topic, "reader")
+    follower = Follower(broker.bootstrap, {}, topic, "reader")
     before = follower._consumer
     with closing(follower):
         follower.begin({})
