@@ -30,6 +30,10 @@ class BrokerUnavailable(Failure):
     meaning = "no broker answers, or it refuses the credentials"
 
 
+class BrokerAway(BrokerUnavailable):
+    """No broker answers for now. Who has worked with one already waits for it: nothing is lost by that."""
+
+
 class TopicMissing(Failure):
     code = 5
     meaning = "a topic does not exist"

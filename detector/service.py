@@ -14,7 +14,7 @@ from detector.commits import Commits, Pending
 from detector.counts import Counts
 from detector.detection import build_alerts, judge
 from detector.drift import Change, Drift, Levels
-from detector.errors import RegistryUnavailable
+from detector.errors import BrokerAway, RegistryUnavailable
 from detector.http import Answer, Endpoint, Route, plain
 from detector.kafka import (
     Aborted,
@@ -53,7 +53,7 @@ MOST_BACKOFF_SECONDS = 1.0
 """The longest pause before a batch whose transactions abort one after the other is read again."""
 
 STALLED_SECONDS = 120.0
-"""A loop that has not turned for so long is not alive; a group's offsets may be waited for for 60 s."""
+"""A loop that has not turned for so long is not alive; a group's offsets may be waited for for 30 s."""
 
 
 class Service:
@@ -135,7 +135,9 @@ class Service:
                     self._flush()
                     return
                 failed = 0
-            except (Aborted, RegistryUnavailable) as failure:
+            except (Aborted, RegistryUnavailable, BrokerAway) as failure:
+                if self._stopping and isinstance(failure, BrokerAway):
+                    raise
                 failed += 1
                 log.warning("batch_failed", why=str(failure), in_a_row=failed, doing="reading it again")
                 if isinstance(failure, Aborted):

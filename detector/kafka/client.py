@@ -19,14 +19,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
+from detector.errors import BrokerAway, BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
 from detector.log import logger
 
 CONNECT_SECONDS = 10.0
 """How long a broker may take to answer a question about itself, and by default for the first time."""
 
 LIMIT_SECONDS = 2.0
-"""How long it may take over a topic's configuration: the embedded broker never tells, and is waited for in vain."""
+"""How long it may take over a topic's configuration, which the embedded broker never tells, and over a group's members,
+which no broker tells before its first group: both are waited for in vain."""
 
 MOVING_SECONDS, MOVING_PAUSE_SECONDS = 30.0, 0.2
 """How long a partition may take to get a leader, and how often it is asked."""
@@ -70,11 +71,13 @@ DENIED = {
 }
 """What no ACL allows."""
 
-UNAVAILABLE = {
+AWAY = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
-    KafkaError._RESOLVE,
+    KafkaError._RESOLVE,  # where brokers are containers, the name of one that restarts is unknown for a while
+}
+UNAVAILABLE = {
     KafkaError._AUTHENTICATION,
     KafkaError._SSL,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -106,14 +109,13 @@ MOVING = {
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError._NOENT,  # "no leaders found": the client's own word for the one before
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError._TIMED_OUT,
 }
-"""A partition is between two leaders, or a group between two coordinators, as it is when a broker comes back, or the
-question stood behind others on a connection that was given up: asked again it will answer."""
+"""A partition is between two leaders, or a group between two coordinators, as it is when a broker comes back."""
 MISUSED = {KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError.INVALID_CONFIG}
 
 
@@ -121,6 +123,7 @@ def failure(error: KafkaError, doing: str) -> Failure:
     """The client's error in our words: every code maps to one kind of Failure."""
     kinds: list[tuple[set[int], type[Failure]]] = [
         (FENCED, Fenced),
+        (AWAY | MOVING, BrokerAway),
         (UNAVAILABLE, BrokerUnavailable),
         (MISSING, TopicMissing),
         (MISUSED, UsageError),
@@ -138,7 +141,7 @@ def told(doing: str) -> Iterator[None]:
     except KafkaException as error:
         raise failure(error.args[0], doing) from error
     except TimeoutError as error:  # an admin client's future
-        raise BrokerUnavailable(f"{doing}: no answer within {CONNECT_SECONDS:g} s") from error
+        raise BrokerAway(f"{doing}: no answer within {CONNECT_SECONDS:g} s") from error
 
 
 def connect(bootstrap_servers: str, given: Properties, seconds: float = CONNECT_SECONDS) -> AdminClient:
@@ -307,6 +310,19 @@ def bounds(admin: AdminClient, topic: str, partitions: Sequence[int]) -> dict[in
     return asked_again(ask, f"offsets of topic {topic!r}", MOVING_SECONDS, refresh)
 
 
+def behind(admin: AdminClient, topic: str, positions: Mapping[int, int]) -> bool:
+    """Whether any partition has more behind the position at which it is read."""
+    logs = bounds(admin, topic, list(positions)) if positions else {}
+    return any(position < logs[partition][1] for partition, position in positions.items())
+
+
+def known(admin: AdminClient, group: str, member: str) -> bool:
+    """Whether a group has a member."""
+    with told(f"group {group!r}"):
+        asked = admin.describe_consumer_groups([group], request_timeout=LIMIT_SECONDS)
+        return any(one.member_id == member for one in asked[group].result(CONNECT_SECONDS).members)
+
+
 def asked_again(
     ask: Callable[[], Answer], doing: str, seconds: float, between: Callable[[], object] = lambda: None
 ) -> Answer:
@@ -331,4 +347,4 @@ def _offsets(admin: AdminClient, places: Sequence[TopicPartition], spec: Any) ->
         asked = admin.list_offsets(dict.fromkeys(places, spec), **how)
         return {place.partition: future.result(CONNECT_SECONDS).offset for place, future in asked.items()}
     except TimeoutError as error:
-        raise BrokerUnavailable(f"offsets: no answer within {CONNECT_SECONDS:g} s") from error
+        raise BrokerAway(f"offsets: no answer within {CONNECT_SECONDS:g} s") from error

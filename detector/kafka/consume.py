@@ -12,21 +12,24 @@ from typing import Any
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 from numpy.typing import NDArray
 
 from detector import rows
-from detector.errors import BrokerUnavailable
+from detector.errors import BrokerAway
 from detector.kafka.client import (
     CONNECT_SECONDS,
     DENIED,
     MISSING,
     Properties,
     asked_again,
+    behind,
     bounds,
     check_topics,
     common,
     connect,
     failure,
+    known,
     told,
 )
 from detector.kafka.vigil import Vigil
@@ -35,7 +38,7 @@ from detector.rows import Batch, parted
 
 log = logger("detector.kafka")
 
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
 """How long a broker may take over offsets: those of a group wait for its open transactions, 10 s at most."""
 
 ASK_SECONDS = 0.5
@@ -115,7 +118,7 @@ class Input:
         watched: Mapping[str, Any] | None = None,
     ) -> None:
         self.topic = topic
-        self.joined = self._closing = False
+        self.joined = self._closing = self._in_doubt = False
         self._open = threading.Lock()
         # Anew for each question: they are seldom, and a firewall may forget a connection that is idle for long.
         self._connected = partial(connect, bootstrap_servers, given)
@@ -130,7 +133,7 @@ class Input:
         self._properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
         self._eager = self._properties.get("partition.assignment.strategy", COOPERATIVE) != COOPERATIVE
         self._from_end = self._properties["auto.offset.reset"] in ("latest", "end", "largest")
-        self._vigil = Vigil(topic, bootstrap_servers, given)
+        self._vigil = Vigil(topic, bootstrap_servers, given, self._stands)
         self._consumer = self._subscribed()
 
     def _subscribed(self) -> Consumer:
@@ -158,10 +161,18 @@ class Input:
         self._take_events(events)
         return batch
 
+    def _stands(self, admin: AdminClient) -> bool:
+        """Whether there is more than was read, or the group does not know this member."""
+        member, group = self._consumer.memberid(), self._properties["group.id"]
+        return behind(admin, self.topic, self._positions) or not known(admin, group, member)
+
     def _begin_anew_if_lost(self) -> None:
+        if self._vigil.lost(self._consumer):
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
         """Joins the group as another member: what the one before has read is committed, or read again."""
-        if not self._vigil.lost(self._consumer):
-            return
+        self._in_doubt = False
         try:
             self._on_revoke(self._consumer, [TopicPartition(self.topic, partition) for partition in self._positions])
         finally:
@@ -224,11 +235,16 @@ class Input:
 
     def rewind(self) -> None:
         """Back to the committed offsets: those in memory have moved, and after an abort the batch would be lost."""
+        if self._in_doubt:
+            self._begin_anew()
+            return
+        self._in_doubt = True  # the client may wait for a coordinator that it never finds again
         starts = self._starts(list(self._positions))
         with told("rewinding"):
             for partition, offset in starts.items():
                 self._consumer.seek(TopicPartition(self.topic, partition, offset))
         self._enter(starts)
+        self._in_doubt = False
 
     def lags(self) -> Positions:
         """By partition, the messages between this member and the end, as far as the client knows without asking.
@@ -311,10 +327,12 @@ class Input:
         # Partitions that come while it leaves go at once; their offsets would be asked for in vain.
         if self._closing or consumer is not self._consumer:
             return
+        self._in_doubt = True  # until it reads what the group believes it reads
         starts = self._starts([one.partition for one in partitions])
         self._enter(starts)
         assignment = [TopicPartition(self.topic, partition, offset) for partition, offset in starts.items()]
         (consumer.assign if self._eager else consumer.incremental_assign)(assignment)
+        self._in_doubt = False
         log.info("partitions_assigned", partitions=sorted(starts))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -415,7 +433,7 @@ class Reader:
     def _first(self) -> list[Any]:
         message = self._consumer.poll(ANSWER_SECONDS)
         if message is None:
-            raise BrokerUnavailable(f"reading back: no message within {ANSWER_SECONDS:g} s")
+            raise BrokerAway(f"reading back: no message within {ANSWER_SECONDS:g} s")
         return [message]
 
     def _close(self, topic: str, partitions: set[int], open_: dict[int, int]) -> None:

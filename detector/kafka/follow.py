@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from detector import rows
 from detector.errors import DataRefused
-from detector.kafka.client import MISSING, Properties, bounds, check_topics, connect, failure, told
+from detector.kafka.client import MISSING, Properties, behind, bounds, check_topics, connect, failure, told
 from detector.kafka.consume import Checkpoint, Positions, consumer_properties
 from detector.kafka.vigil import Vigil
 from detector.log import logger
@@ -42,7 +42,7 @@ class Follower:
         self.positions: dict[int, int] = {}
         self._open: set[int] = set()
         self._connected = partial(connect, bootstrap_servers, given)
-        self._vigil = Vigil(topic, bootstrap_servers, given)
+        self._vigil = Vigil(topic, bootstrap_servers, given, lambda admin: behind(admin, topic, self.positions))
         self._properties = {**(watched or {}), **consumer_properties(bootstrap_servers, given, group)}
         with told("consumer"):
             self._consumer = Consumer(self._properties)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from detector.errors import Failure
 from detector.kafka.client import Properties, connect, existing
@@ -17,6 +19,9 @@ QUIET_SECONDS = 10.0
 
 ASK_SECONDS, SURE_SECONDS = 1.0, 5.0
 """How long a client may take to find a broker, and how long when another one has found it."""
+
+STILL_SECONDS = 60.0
+"""How long a consumer must have stood still that does find its brokers. On a slow line one answer may take as long."""
 
 log = logger("detector.kafka")
 
@@ -60,22 +65,47 @@ def _finds(client: Client, topic: str, seconds: float) -> bool:
 
 
 class Vigil:
-    """Watches a consumer of a topic: one that hears nothing may have nothing to hear, or have lost its brokers."""
+    """Watches a consumer of a topic: one that hears nothing may have nothing to hear, or have lost its brokers.
+
+    stands: whether another client, which is given, sees that there is more for it than it hears of.
+    """
 
     def __init__(
-        self, topic: str, bootstrap_servers: str, given: Properties, clock: Callable[[], float] = time.monotonic
+        self,
+        topic: str,
+        bootstrap_servers: str,
+        given: Properties,
+        stands: Callable[[AdminClient], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._about = topic, bootstrap_servers, given
+        self._stands, self._standing = stands, math.inf
         self._clock, self._since = clock, clock()
 
     def heard(self) -> None:
         """Something came."""
-        self._since = self._clock()
+        self._since, self._standing = self._clock(), math.inf
 
     def lost(self, client: Client) -> bool:
         """Nothing came; whether that is because the client has lost its brokers. It is asked now and then."""
         if self._clock() < self._since + QUIET_SECONDS:
             return False
-        found = lost(client, *self._about)
+        found = lost(client, *self._about) or self._stands_still()
         self._since = self._clock()
+        if found:
+            self._standing = math.inf
         return found
+
+    def _stands_still(self) -> bool:
+        """Whether it has found brokers and stood still for too long: it may wait for a coordinator that has moved, and
+        that librdkafka 2.16 never asks for again (its issues 5456 and 5511)."""
+        now = self._clock()
+        try:
+            stands = self._stands(connect(*self._about[1:], ASK_SECONDS))
+        except Failure:  # nobody can say
+            return False
+        self._standing = min(self._standing, now) if stands else math.inf
+        if now < self._standing + STILL_SECONDS:
+            return False
+        log.warning("client_lost", why="it stands still, and there is more for it", doing="beginning anew")
+        return True

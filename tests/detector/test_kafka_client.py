@@ -9,9 +9,21 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from detector.errors import BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
+from detector.errors import BrokerAway, BrokerUnavailable, Failure, Fenced, TopicMissing, UsageError
 from detector.kafka import Aborted, AtLeastOnce, Checkpoint, ExactlyOnce
-from detector.kafka.client import FENCED, MISSING, MISUSED, OURS, UNAVAILABLE, common, connect, failure, told
+from detector.kafka.client import (
+    AWAY,
+    FENCED,
+    MISSING,
+    MISUSED,
+    MOVING,
+    OURS,
+    UNAVAILABLE,
+    common,
+    connect,
+    failure,
+    told,
+)
 from detector.kafka.produce import PERMANENT, REBALANCED, FailedDeliveries
 from tests.messages import FakeMessage
 
@@ -28,6 +40,9 @@ def test_there_are_codes() -> None:
     assert max(CODES) > 80
 
 
+GROUPS: list[set[int]] = [FENCED, AWAY, MOVING, UNAVAILABLE, MISSING, MISUSED]
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_is_told(code: int) -> None:
     """Every code becomes one Failure whose sentence says what was being done and the code's name."""
@@ -40,18 +55,25 @@ def test_every_code_is_told(code: int) -> None:
 
 @pytest.mark.parametrize(
     ("codes", "kind"),
-    [(FENCED, Fenced), (UNAVAILABLE, BrokerUnavailable), (MISSING, TopicMissing), (MISUSED, UsageError)],
+    [
+        (FENCED, Fenced),
+        (AWAY, BrokerAway),
+        (MOVING, BrokerAway),
+        (UNAVAILABLE, BrokerUnavailable),
+        (MISSING, TopicMissing),
+        (MISUSED, UsageError),
+    ],
 )
 def test_groups(codes: set[int], kind: type[Failure]) -> None:
     """The named groups map to their own kind, and share no code with another."""
     assert {type(failure(KafkaError(code), "x")) for code in codes} == {kind}
-    others = [one for one in (FENCED, UNAVAILABLE, MISSING, MISUSED) if one is not codes]
+    others = [one for one in GROUPS if one is not codes]
     assert not any(codes & other for other in others)
 
 
 def test_the_rest_is_a_failure() -> None:
     """A code of no group is a plain Failure."""
-    named = FENCED | UNAVAILABLE | MISSING | MISUSED
+    named = set[int]().union(*GROUPS)
     assert {type(failure(KafkaError(code), "x")) for code in set(CODES) - named} == {Failure}
 
 

@@ -100,7 +100,7 @@ def committed_by(consumer: Moving) -> dict[int, int]:
 
 
 @pytest.mark.parametrize(
-    "code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError._TIMED_OUT]
+    "code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError._NOENT]
 )
 def test_a_coordinator_that_comes_back_is_asked_again(code: int) -> None:
     """While a group's coordinator moves its offsets are asked for again, instead of the process ending."""

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from detector.kafka import EmbeddedBroker, vigil
 from detector.kafka.client import common
-from detector.kafka.vigil import QUIET_SECONDS, Vigil, lost
+from detector.kafka.vigil import QUIET_SECONDS, STILL_SECONDS, Vigil, lost
 
 NOWHERE = "127.0.0.1:1"
 TOPIC = "transactions"
@@ -69,7 +69,7 @@ def test_who_hears_something_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> No
     now, asked = 100.0, Asked(finds=True)
     found = False
     monkeypatch.setattr(vigil, "lost", lambda client, *about: bool(client.list_topics(*about[:1], 1)) or found)
-    watch = Vigil(TOPIC, NOWHERE, {}, lambda: now)
+    watch = Vigil(TOPIC, NOWHERE, {}, lambda admin: True, lambda: now)
     now += QUIET_SECONDS - 1
     watch.heard()
     now += QUIET_SECONDS - 1
@@ -78,3 +78,52 @@ def test_who_hears_something_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> No
     assert (watch.lost(asked), watch.lost(asked), asked.asked) == (False, False, 1)
     now, found = now + QUIET_SECONDS, True
     assert (watch.lost(asked), asked.asked) == (True, 2)
+
+
+class Watched:
+    """A vigil over a client that finds its brokers, and time that passes. stands: whether there is more for it."""
+
+    def __init__(self, where: str) -> None:
+        self.now, self.stands = 100.0, True
+        self.vigil = Vigil(TOPIC, where, {}, lambda admin: self.stands, lambda: self.now)
+
+    def lost(self, seconds: float) -> list[bool]:
+        """What it says while so many seconds pass, once in ten."""
+        found = []
+        for _ in range(round(seconds / QUIET_SECONDS)):
+            self.now += QUIET_SECONDS
+            found.append(self.vigil.lost(Asked(finds=True)))
+        return found
+
+
+def test_a_client_that_stands_still(there: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It finds brokers, and hears nothing of what is there: after a while it counts as lost, and then anew."""
+    watched = Watched(there)
+    *before, last = watched.lost(QUIET_SECONDS + STILL_SECONDS)
+    assert (any(before), last) == (False, True)
+    assert "client_lost" in caplog.text
+    assert not any(watched.lost(STILL_SECONDS))
+
+
+def test_a_client_that_has_nothing_to_hear(there: str) -> None:
+    """It is at the end, now and then: nothing is lost, however long that lasts."""
+    watched = Watched(there)
+    for _ in range(3):
+        watched.stands = True
+        assert not any(watched.lost(STILL_SECONDS))
+        watched.stands = False
+        assert not any(watched.lost(QUIET_SECONDS))
+
+
+def test_a_client_that_hears_something_slowly(there: str) -> None:
+    """A message now and then is enough."""
+    watched = Watched(there)
+    for _ in range(3):
+        assert not any(watched.lost(STILL_SECONDS))
+        watched.vigil.heard()
+
+
+def test_nobody_can_say_whether_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it does not."""
+    monkeypatch.setattr(vigil, "ASK_SECONDS", 0.01)
+    assert not any(Watched(NOWHERE).lost(2 * STILL_SECONDS))

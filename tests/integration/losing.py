@@ -1,7 +1,8 @@
 """A detector whose clients are said to lose brokers: `... -m tests.integration.losing WHICH TIMES STEP TURN run ...`.
 
 The race in the client that makes them lose them cannot be called up; what is done about it can. WHICH: `consumer`,
-before some of its polls, or `producer`, when an answer is late. STEP and TURN as those of `stopping`.
+before some of its polls; `producer`, when an answer is late; `places`, when partitions come and it is asked where they
+begin. STEP and TURN as those of `stopping`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from detector.errors import BrokerAway
 from tests.integration.stopping import stand
 
 if TYPE_CHECKING:
@@ -57,6 +59,17 @@ def beginning_anew(losing: Losing) -> Callable[[Any], None]:
     return look_round
 
 
+def finding_none(starts: Callable[..., dict[int, int]], losing: Losing) -> Callable[..., dict[int, int]]:
+    """Where an Input begins, which as often as is said no broker tells."""
+
+    def find(here: Any, *partitions: object) -> dict[int, int]:
+        if losing():
+            raise BrokerAway("nobody tells")
+        return starts(here, *partitions)
+
+    return find
+
+
 def main(which: str, times: int, step: str, turn: int, command: Sequence[str]) -> int:
     """The detector's exit code."""
     stand(step, turn)
@@ -66,6 +79,8 @@ def main(which: str, times: int, step: str, turn: int, command: Sequence[str]) -
     if which == "consumer":
         cast(Any, vigil).Vigil.lost = Losing(times, POLLS)
         cast(Any, Input).poll = asking_first(Input.poll)
+    elif which == "places":
+        cast(Any, Input)._starts = finding_none(Input._starts, Losing(times, 1))
     else:
         cast(Any, produce).Transactions._look_round = beginning_anew(Losing(times, 1))
     return detector(command)

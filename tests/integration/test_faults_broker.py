@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from detector.errors import BrokerUnavailable, Fenced
-from detector.kafka import Aborted, AtLeastOnce, Checkpoint, Follower, Record, produce
+from detector.kafka import Aborted, AtLeastOnce, Checkpoint, Follower, Input, Record, produce
+from detector.kafka.client import known
 from detector.kafka.vigil import Vigil
 from tests.broker import Broker
 from tests.integration.line import PARTITIONS, await_true, read_committed, send
@@ -34,6 +36,9 @@ AWAY_SECONDS = 3.0
 
 HELD_UP_SECONDS = 14.0
 """How long a broker stands still: its controller misses it after nine."""
+
+GROUPS = 4
+"""What happens to a broker happens to so many groups at once: what clients make of it is a matter of milliseconds."""
 
 IMPATIENT = ("--kafka", "transaction.timeout.ms=2000")
 
@@ -74,7 +79,7 @@ def test_broker_restarted(course: Course, broker: Broker) -> None:
         with down(broker, "halt"):
             pass
 
-    two_go_on(course, restart, "broker restarted", times=5)
+    all_go_on(course, restart, "broker restarted", times=5)
 
 
 @pytest.mark.long
@@ -86,20 +91,23 @@ def test_broker_held_up(course: Course, broker: Broker) -> None:
         pass_by(HELD_UP_SECONDS)
         broker.resume()
 
-    two_go_on(course, hold_up, "broker held up", times=3)
+    all_go_on(course, hold_up, "broker held up", times=3)
 
 
-def two_go_on(course: Course, happens: Callable[[], None], fault: str, times: int) -> None:
-    """Something happens to the broker while two members are at work: both go on, and say nothing that is unusual."""
+def all_go_on(course: Course, happens: Callable[[], None], fault: str, times: int) -> None:
+    """Something happens to the broker while groups of two are at work: all go on, and say nothing that is unusual."""
     for _ in range(times):
-        trial = course.trial(*PATIENT)
-        with trial.running(*SMALL_STEPS) as one, trial.running(*SMALL_STEPS) as another:
-            trial.await_committed(200)
+        trials = [course.trial(*PATIENT) for _ in range(GROUPS)]
+        with ExitStack() as stack:
+            detectors = [(trial, stack.enter_context(trial.running(*SMALL_STEPS))) for trial in trials for _ in (1, 2)]
+            for trial in trials:
+                trial.await_committed(200)
             happens()
-            for detector in (one, another):
+            for trial, detector in detectors:
                 trial.await_end(detector)
                 assert set(troubles(detector)) <= PASSING
-        trial.assert_whole(fault)
+        for trial in trials:
+            trial.assert_whole(fault)
 
 
 def test_consumer_that_lost_its_brokers(course: Course) -> None:
@@ -110,6 +118,16 @@ def test_consumer_that_lost_its_brokers(course: Course) -> None:
         assert end(detector) == 0
         assert troubles(detector).count("losing") == 3
     trial.assert_whole("consumer lost its brokers", times=3)
+
+
+def test_broker_away_while_partitions_come(course: Course) -> None:
+    """Nobody says where partitions that come begin, twice: the member joins anew until somebody does."""
+    trial = course.trial()
+    with trial.running(*SMALL_STEPS, program="tests.integration.losing places 2 none 0") as detector:
+        trial.await_end(detector)
+        assert end(detector) == 0
+        assert [one for one in troubles(detector) if one != "losing"] == ["batch_failed", "batch_failed"]
+    trial.assert_whole("broker away while partitions come", times=2)
 
 
 def test_producer_that_lost_its_brokers(trial: Trial, proxy: Proxy) -> None:
@@ -164,6 +182,22 @@ def read_by(follower: Follower, broker: Broker, topic: str, count: int) -> list[
 
     await_true(all_read, "all of them")
     return found
+
+
+def test_a_member_that_stands_still(broker: Broker, topic: str) -> None:
+    """It is seen from outside: its group does not know it, or there is more than it has read."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    calls = (lambda positions: None, lambda: None, lambda partitions: None)
+    member = Input(broker.bootstrap, {}, topic, "standing", *calls)
+    with closing(member):
+        await_true(lambda: not member.poll(1, 0.0, 0.1) and member.joined, "its partitions")
+        assert not member._stands(admin)
+        send(broker.bootstrap, topic, [(b"x", 1, [])])
+        assert member._stands(admin)
+        await_true(lambda: bool(member.poll(1, 0.0, 0.1)), "the message")
+        assert not member._stands(admin)
+        assert not known(admin, "standing", "nobody")
+    assert not known(admin, "standing", "")
 
 
 def test_producer_outside_transactions_that_lost_its_brokers(
