@@ -74,6 +74,8 @@ class Guard:
         elif (who := self._access.who(request, time.time())) is None and scope["path"] not in OPEN:
             await self._unknown(scope, send)
         else:
+            if scope["type"] == "websocket":
+                receive = self._while_known(request, receive, send)
             await self._pass(scope, receive, send, who)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, who: str | None) -> None:
@@ -82,6 +84,18 @@ class Guard:
         nonce = secrets.token_urlsafe(16)
         answer: Send = Answer(send, nonce) if scope["type"] == "http" else send
         await self._inner({**scope, "headers": headers, WHO: who}, receive, answer)
+
+    def _while_known(self, request: Request, receive: Receive, send: Send) -> Receive:
+        """What a websocket hears, until its sign-in has ended: pages say something every half minute at least."""
+
+        async def hear() -> MutableMapping[str, Any]:
+            message = await receive()
+            if self._access.who(request, time.time()) is not None:
+                return message
+            await send({"type": "websocket.close", "code": 1008})
+            return {"type": "websocket.disconnect", "code": 1008}
+
+        return hear
 
     async def _unknown(self, scope: Scope, send: Send) -> None:
         """To the sign-in where there is one; who comes round the proxy is told so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from detector.console.access import COOKIE, SESSION_SECONDS, Access
 from detector.console.pages.frame import KEYS
 from tests.browser import chromium
 from tests.console.made import HOSTILE
@@ -17,6 +19,9 @@ from tests.console.staged import SECONDS, Scene, looking, scene
 
 PATHS = ("/", "/drift", "/dead-letters", "/line")
 FIRST = ".alerts .alert >> nth=0"
+SHORT_SECONDS = 5
+"""What is left of a sign-in."""
+
 expect.set_options(timeout=SECONDS)
 
 
@@ -292,6 +297,22 @@ def test_a_sign_in_that_has_ended(browser: Browser, tmp_path: Path) -> None:
         file.write_text("grace: another-horse-battery\n")
         with scene("few", f"token_file={file}", f"console_port={urlsplit(staged.address).port}"):
             expect(page.get_by_label("Your token")).to_be_visible()
+        context.close()
+
+
+def test_a_page_that_is_open_longer_than_its_sign_in(browser: Browser, tmp_path: Path) -> None:
+    """It gets no more of what comes, and leads to the sign-in by itself."""
+    file = tmp_path / "tokens"
+    file.write_text("grace: correct-horse-battery\n")
+    tokens = {"grace": "correct-horse-battery"}
+    with scene("few", f"token_file={file}") as staged:
+        context = browser.new_context()
+        cookie = Access("", tokens).cookie("grace", time.time() - SESSION_SECONDS + SHORT_SECONDS)
+        context.add_cookies([{"name": COOKIE, "value": cookie, "url": staged.address}])
+        page = context.new_page()
+        page.goto(staged.address)
+        page.wait_for_selector(FIRST)
+        expect(page.get_by_label("Your token")).to_be_visible(timeout=60_000)
         context.close()
 
 
