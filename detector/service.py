@@ -139,6 +139,7 @@ class Service:
                 if self._stopping and isinstance(failure, BrokerAway):
                     raise
                 failed += 1
+                self._turned = time.monotonic()
                 log.warning("batch_failed", why=str(failure), in_a_row=failed, doing="reading it again")
                 if isinstance(failure, Aborted):
                     self.metrics.aborted()
