@@ -33,8 +33,12 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_the_whole_line(tmp_path: Path) -> None:
-    """Simulated rows, said to be that, flow to the end: a summary with every row and label, exit 0, nothing left."""
-    with running(tmp_path, "--rows", "8000", "--epochs", "3") as demo:
+    """Simulated rows, said to be that, flow to the end: a summary with every row and label, and beside it the console,
+    which with --stay is there until Ctrl-C; exit 0, nothing left."""
+    with running(tmp_path, "--rows", "8000", "--epochs", "3", "--stay") as demo:
+        demo.until(re.compile(r"^demo: console: \S+ stays until Ctrl-C$", re.MULTILINE))
+        assert_console(demo.out)
+        demo.process.send_signal(signal.SIGINT)
         assert demo.end() == 0, demo.err
         assert demo.err == ""
         assert "8,000 SIMULATED card transactions to replay" in demo.out
@@ -51,17 +55,12 @@ def test_the_whole_line(tmp_path: Path) -> None:
         assert demo.nothing_left()
 
 
-def test_the_console_beside_it(tmp_path: Path) -> None:
-    """The page of alerts runs while rows flow, its address is said, and with --stay it is there until Ctrl-C."""
-    with running(tmp_path, "--rows", "8000", "--epochs", "1", "--stay") as demo:
-        demo.until(re.compile(r"^demo: console: \S+ stays until Ctrl-C$", re.MULTILINE))
-        found = re.search(r"^demo: console: (http://127\.0\.0\.1:\d+)$", demo.out, re.MULTILINE)
-        assert found, demo.out
-        with urllib.request.urlopen(found[1], timeout=10) as page:
-            assert "fraud console" in page.read().decode()
-        demo.process.send_signal(signal.SIGINT)
-        assert demo.end() == 0, demo.err
-        assert demo.nothing_left()
+def assert_console(told: str) -> None:
+    """The address that a demo told is that of the page of alerts."""
+    found = re.search(r"^demo: console: (http://127\.0\.0\.1:\d+)$", told, re.MULTILINE)
+    assert found, told
+    with urllib.request.urlopen(found[1], timeout=10) as page:
+        assert "fraud console" in page.read().decode()
 
 
 @pytest.mark.parametrize("labelled", [True, pytest.param(False, marks=pytest.mark.long)])
