@@ -238,13 +238,15 @@ class Input:
         if self._in_doubt:
             self._begin_anew()
             return
-        self._in_doubt = True  # the client may wait for a coordinator that it never finds again
-        starts = self._starts(list(self._positions))
+        try:
+            starts = self._starts(list(self._positions))
+        except BrokerAway:  # the client may wait for a coordinator that it never finds again
+            self._in_doubt = True
+            raise
         with told("rewinding"):
             for partition, offset in starts.items():
                 self._consumer.seek(TopicPartition(self.topic, partition, offset))
         self._enter(starts)
-        self._in_doubt = False
 
     def lags(self) -> Positions:
         """By partition, the messages between this member and the end, as far as the client knows without asking.

@@ -327,7 +327,7 @@ def test_prometheus_agrees_with_the_topics(cards: Cards, broker: Any, tmp_path: 
     with prometheus(tmp_path, {"detector": [f"127.0.0.1:{port}"]}, every="250ms") as watching:
         for turn in range(4):
             with running(topics, cards.model, *options) as detector:
-                await_true(lambda: watching.value("count(detector_rows_total)") == topics.partitions, "a scrape")
+                await_scraped(detector, watching, topics.partitions)
                 send(topics.bootstrap, topics.input, sent[turn * 1000 : (turn + 1) * 1000])
                 await_true(lambda n=turn: sum(positions(topics)[0].values()) > 1000 * n + 300, "some rows")  # type: ignore[misc]
                 if turn < 3:
@@ -335,6 +335,16 @@ def test_prometheus_agrees_with_the_topics(cards: Cards, broker: Any, tmp_path: 
                     continue
                 await_true(lambda: positions(topics)[0] == positions(topics)[1], "the end")
                 check(watching, on_the_topics(topics), {alert["id"] for alert in alerts_of(topics)})
+
+
+def await_scraped(detector: Running, watching: Prometheus, partitions: int) -> None:
+    """Waits until Prometheus knows all partitions of a detector that is there."""
+
+    def known() -> bool:
+        assert detector.process.poll() is None, detector.log()
+        return watching.value("count(detector_rows_total)") == partitions
+
+    await_true(known, "a scrape")
 
 
 def recorded(watching: Prometheus) -> dict[str, float | None]:
