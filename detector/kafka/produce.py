@@ -137,6 +137,8 @@ def transactional(
     """
     with told(f"transactional id {name!r}"):
         producer = Producer({**own, **common(bootstrap_servers, given), "transactional.id": name})
+        # librdkafka 2.16 may look for a coordinator as it leaves the bootstrap server, and then waits for 0.5 s.
+        producer.list_topics(timeout=seconds)
         producer.init_transactions(seconds)
     return producer
 
