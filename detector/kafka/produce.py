@@ -216,6 +216,17 @@ class Transactions:
             self._retried(lambda: self._producer.abort_transaction(CALL_SECONDS))
 
 
+def answer_ms(given: Properties) -> int:
+    """How long an answer is waited for before it is asked for again, ms; given: the person's properties.
+
+    librdkafka would wait for almost as long as a transaction may be open, and a step for two answers: who lets it be
+    open for minutes would wait for minutes when one is lost. It must not be longer than that time, though.
+    """
+    told_ms = str(given.get("transaction.timeout.ms", ""))  # what is no number, the client refuses
+    open_ms = int(told_ms) if told_ms.isdecimal() else TRANSACTION_TIMEOUT_MS
+    return max(min(open_ms, TRANSACTION_TIMEOUT_MS) - 100, 900)
+
+
 class ExactlyOnce(Transactions):
     """Alerts, dead letters and offsets in one transaction (KIP-98, KIP-447).
 
@@ -237,6 +248,7 @@ class ExactlyOnce(Transactions):
             **(watched or {}),
             **SHORT,
             "connections.max.idle.ms": IDLE_MS,
+            "socket.timeout.ms": answer_ms(given),
             "on_delivery": self._failed,
         }
         super().__init__(bootstrap_servers, given, own, transactional_id, stopping)

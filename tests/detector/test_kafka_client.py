@@ -24,7 +24,7 @@ from detector.kafka.client import (
     failure,
     told,
 )
-from detector.kafka.produce import PERMANENT, REBALANCED, FailedDeliveries
+from detector.kafka.produce import PERMANENT, REBALANCED, FailedDeliveries, answer_ms
 from tests.messages import FakeMessage
 
 CODES = sorted(
@@ -108,6 +108,14 @@ def test_wrong_properties(given: dict[str, str]) -> None:
     """A property that the client does not know, or a value that it does not take, is a wrong setting."""
     with pytest.raises(UsageError, match=f"kafka properties: .*{next(iter(given))}"):
         connect(NOWHERE, given)
+
+
+@pytest.mark.parametrize(
+    ("transaction_ms", "answer"), [(None, 9_900), ("120000", 9_900), (2_000, 1_900), ("500", 900), ("soon", 9_900)]
+)
+def test_an_answer_is_waited_for_no_longer_than_usual(transaction_ms: str | int | None, answer: int) -> None:
+    given = {} if transaction_ms is None else {"transaction.timeout.ms": transaction_ms}
+    assert answer_ms(given) == answer
 
 
 def test_no_broker() -> None:

@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,9 +180,18 @@ class Trial:
         doubled = found.doubled + len(earlier.texts.keys() & found.texts.keys())
         self.course.table.add(Fault(fault, times, len(calm.texts.keys() - texts.keys()), doubled))
         assert doubled == 0
-        assert texts == calm.texts
+        assert texts == calm.texts, differences(texts, calm.texts)
         committed, ends = positions(self.topics)
         assert committed == ends
+
+
+def differences(found: Mapping[Any, str], wanted: Mapping[Any, str], most: int = 5) -> str:
+    """Which of what was wanted is missing, altered, or more than it, and the first of each."""
+    missing = sorted(wanted.keys() - found.keys())
+    more = sorted(found.keys() - wanted.keys())
+    altered = [(wanted[at], found[at]) for at in sorted(wanted.keys() & found.keys()) if wanted[at] != found[at]]
+    counts = f"{len(missing)} missing, {len(more)} more, {len(altered)} altered of {len(wanted)}"
+    return f"{counts}: {missing[:most]}, {more[:most]}, {altered[:most]}"
 
 
 @contextmanager
